@@ -1,0 +1,1 @@
+"""prefork: many processes, one socket."""

@@ -1,0 +1,1 @@
+"""The arbiter: the parent process, a loop that decides, acts and waits."""

@@ -1,0 +1,274 @@
+"""Starts the arbiter: opens everything it owns, runs the loop, closes everything.
+
+Run as ``python -P -m prefork.arbiter --settings FD`` by ``prefork.launch``; ``-P`` because the
+current directory is the user's, and nothing of the user's is ever imported here.
+"""
+
+import argparse
+import contextlib
+import os
+import selectors
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import msgspec
+import setproctitle
+
+from prefork import log
+from prefork.arbiter.board import Board
+from prefork.arbiter.children import Children
+from prefork.arbiter.loop import Arbiter
+from prefork.arbiter.places import Places, claim_places
+from prefork.backends.linux import signal_on_parents_death
+from prefork.backends.notify import ServiceManager
+from prefork.backends.posix import PosixBackend, memory_file, raise_descriptor_limit
+from prefork.control import ControlServer
+from prefork.core.limits import PoolLimits
+from prefork.core.pool import Pool
+from prefork.core.restart import RestartLimits
+from prefork.core.scaling import ScalingLimits
+from prefork.errors import ListenError, PreforkError, SettingsError
+from prefork.incidents import Inspector
+from prefork.listeners import Listener, open_listeners
+from prefork.log import Log
+from prefork.scoreboard import Scoreboard
+from prefork.settings import Settings
+from prefork.worker.plan import Plan
+
+#: Workers that boot at the same time; more would only take the processors from one another.
+STARTING_AT_ONCE = 16
+
+
+def main() -> int:
+    """Serve as the settings say; return the exit status."""
+    parser = argparse.ArgumentParser(prog="prefork.arbiter", description=__doc__)
+    parser.add_argument("--settings", type=int, required=True, help="descriptor of the settings")
+    parser.add_argument("--parent", type=int, help="process whose death ends the server")
+    arguments = parser.parse_args()
+    with open(arguments.settings, "rb") as file:
+        settings = msgspec.json.decode(file.read(), type=Settings)
+    journal = Log(settings.log_level, as_json=settings.log_format == "json", patient=False)
+    log.use(journal)
+    if arguments.parent is not None:
+        signal_on_parents_death(signal.SIGTERM)
+        if os.getppid() != arguments.parent:
+            return 0
+    try:
+        return serve(settings, journal)
+    except PreforkError as error:
+        for line in str(error).splitlines():
+            print(f"prefork: {line}", file=sys.stderr)  # noqa: T201 (before there is a log)
+        return 5 if isinstance(error, ListenError) else 2
+
+
+def serve(settings: Settings, journal: Log) -> int:
+    """Open listeners, scoreboard and control socket, and supervise until the end.
+
+    Raises ListenError when an address cannot be had, SettingsError when a path cannot.
+    """
+    descriptors = raise_descriptor_limit()
+    with contextlib.ExitStack() as owned:
+        if settings.chdir is not None:
+            os.chdir(settings.chdir)
+        listeners = open_listeners(settings.bind, settings.backlog)
+        for listener in listeners:
+            owned.callback(listener.close)
+        accept = accept_mode(settings, len(listeners))
+        for listener in listeners:
+            # The flag belongs to the socket, which all processes share: one sets it for all.
+            listener.socket.setblocking(accept == "blocking")
+        owned.enter_context(pidfile(settings.pidfile))
+        places = owned.enter_context(claim_places(settings, journal))
+        arbiter = assemble(places.settings, journal, listeners, accept, places, descriptors)
+        owned.callback(arbiter.board.end)
+        control = open_control(places.control, arbiter, journal)
+        if control is not None:
+            owned.callback(control.close)
+        arbiter.board.describe(description(places.settings, listeners, accept, control))
+        announce(arbiter, listeners, accept, places, control)
+        status = arbiter.run()
+    journal.info("stopped", status=status)
+    return status
+
+
+def accept_mode(settings: Settings, listeners: int) -> str:
+    """Return how the workers of ``settings`` accept, with ``auto`` resolved.
+
+    For one listener nothing is cheaper or fairer than to block in accept(2); for several,
+    workers must wait for all at once.  That every worker learns of the arbiter's death while it
+    blocks needs Linux.  Measured in the decision record on accepting.
+    """
+    if settings.accept != "auto":
+        if settings.accept == "blocking" and listeners > 1:
+            raise SettingsError(
+                [
+                    f"accept = blocking waits for one address, but bind has {listeners}; use exclusive"
+                ]
+            )
+        return settings.accept
+    if sys.platform != "linux":
+        return "mutex"
+    return "blocking" if listeners == 1 else "exclusive"
+
+
+def assemble(
+    settings: Settings,
+    journal: Log,
+    listeners: Sequence[Listener],
+    accept: str,
+    places: Places,
+    descriptors: int,
+) -> Arbiter:
+    """Put the arbiter together."""
+    fork = settings.start != "spawn" and sys.platform == "linux"
+    mutex = memory_file("accept-mutex") if accept == "mutex" else None
+    inherited = tuple(listener.socket.fileno() for listener in listeners)
+    plan = Plan(
+        settings=settings,
+        accept=accept,
+        listeners=inherited,
+        scoreboard=places.scoreboard,
+        mutex=mutex,
+        arbiter=os.getpid(),
+        generation=1,
+        descriptors=descriptors,
+    )
+    plan_file = memory_file("plan")
+    os.write(plan_file, msgspec.json.encode(plan))
+    shared = [*inherited, places.scoreboard, *([] if mutex is None else [mutex])]
+    selector = selectors.DefaultSelector()
+    backend = PosixBackend(shared)
+    backend.catch_signals()
+    board = Board(Scoreboard.create(places.scoreboard), os.getpid())
+    inspector = Inspector(backend)
+    pool = Pool(pool_limits(settings, fork=fork), monotonic())
+    children = Children(
+        pool,
+        backend,
+        board,
+        inspector,
+        selector,
+        journal,
+        plan=plan_file,
+        inherited=inherited,
+        incidents=places.incidents,
+    )
+    manager = ServiceManager()
+    return Arbiter(pool, backend, children, board, listeners, inspector, manager, selector, journal)
+
+
+def pool_limits(settings: Settings, *, fork: bool) -> PoolLimits:
+    """Return what the pool needs to know of ``settings``."""
+    return PoolLimits(
+        scaling=ScalingLimits(
+            minimum=settings.minimum,
+            maximum=settings.maximum,
+            spare=settings.spare,
+            scale_down_delay=settings.scale_down_delay,
+            capacity=settings.threads,
+        ),
+        restart=RestartLimits(
+            first_delay=settings.restart_delay,
+            max_delay=settings.restart_delay_max,
+            intensity=settings.restart_intensity,
+            period=settings.restart_period,
+        ),
+        boot_timeout=settings.boot_timeout,
+        timeout=settings.timeout,
+        graceful_timeout=settings.graceful_timeout,
+        fork=fork,
+        starting_at_once=STARTING_AT_ONCE,
+    )
+
+
+def open_control(address: str | None, arbiter: Arbiter, journal: Log) -> ControlServer | None:
+    """Open the control socket; a server without one serves all the same."""
+    if address is None:
+        return None
+    try:
+        return ControlServer(address, arbiter.selector, arbiter.operators.handle)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        journal.warning("control socket not opened", address=address, reason=reason)
+        return None
+
+
+def description(
+    settings: Settings, listeners: Sequence[Listener], accept: str, control: ControlServer | None
+) -> dict[str, Any]:
+    """Return what the scoreboard says of the server that never changes."""
+    return {
+        "name": settings.name,
+        "target": settings.target,
+        "control": control.address if control is not None else None,
+        "accept": accept,
+        "listeners": [
+            {"address": str(each.address), "inode": each.inode, "backlog": settings.backlog}
+            for each in listeners
+        ],
+    }
+
+
+def announce(
+    arbiter: Arbiter,
+    listeners: Sequence[Listener],
+    accept: str,
+    places: Places,
+    control: ControlServer | None,
+) -> None:
+    """Log where the server can be reached, by its clients and by its operators."""
+    name = places.settings.name
+    setproctitle.setproctitle(f"prefork: arbiter of {name}")
+    scaling = arbiter.pool.limits.scaling
+    fixed = scaling.minimum == scaling.maximum
+    for listener in listeners:
+        arbiter.log.info(
+            "listening",
+            address=listener.address,
+            name=name,
+            pid=os.getpid(),
+            workers=scaling.maximum if fixed else f"{scaling.minimum}..{scaling.maximum}",
+            accept=accept,
+            control=control.address if control is not None else "off",
+        )
+
+
+@contextlib.contextmanager
+def pidfile(path: str | None) -> Iterator[None]:
+    """Keep our process id in the file ``path``; raises SettingsError when that cannot be."""
+    if path is None:
+        yield
+        return
+    file = Path(path)
+    if (other := _living_process(file)) is not None:
+        raise SettingsError([f"pidfile {path} names the process {other}, which is alive"])
+    try:
+        file.write_text(f"{os.getpid()}\n")
+    except OSError as error:
+        raise SettingsError([f"pidfile {path} cannot be written: {error.strerror}"]) from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if file.read_text().strip() == str(os.getpid()):
+                file.unlink()
+
+
+def _living_process(file: Path) -> int | None:
+    """Return the process that ``file`` names, if it is alive and not this one."""
+    try:
+        pid = int(file.read_text())
+        os.kill(pid, 0)
+    except PermissionError:
+        return pid
+    except (OSError, ValueError):
+        return None
+    return pid if pid != os.getpid() else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,270 @@
+"""The arbiter's processes: started, heard, ended, and each step of their lives logged once."""
+
+import selectors
+import socket
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from prefork import wire
+from prefork.arbiter.board import Board
+from prefork.backends.linux import OutOfMemoryKills
+from prefork.backends.posix import Child, Notice, PosixBackend
+from prefork.core.events import (
+    ForkRefused,
+    IncidentRecorded,
+    LoadFailed,
+    SpawnFailed,
+    TargetLoaded,
+    WorkerExited,
+    WorkerReady,
+    WorkerResumed,
+    WorkerSuspended,
+)
+from prefork.core.pool import Pool
+from prefork.core.states import MOLD, ExitStatus
+from prefork.errors import ProtocolError
+from prefork.incidents import Inspector, guilty_frame, write_incident
+from prefork.log import Log
+
+
+class Children:
+    """All living children of the arbiter, by slot."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        backend: PosixBackend,
+        board: Board,
+        inspector: Inspector,
+        selector: selectors.BaseSelector,
+        log: Log,
+        *,
+        plan: int,
+        inherited: Sequence[int],
+        incidents: Path | None,
+    ) -> None:
+        self.by_slot: dict[int, Child] = {}
+        self._pool = pool
+        self._backend = backend
+        self._board = board
+        self._inspector = inspector
+        self._selector = selector
+        self._log = log
+        self._plan = plan
+        self._inherited = inherited
+        self._incidents = incidents
+        self._memory = OutOfMemoryKills()
+        self._load_failure_told = False
+
+    def start_mold(self, generation: int) -> None:
+        """Start the mold."""
+        self._begin(MOLD, lambda: self._backend.start_mold(generation, self._plan, MOLD))
+
+    def start(self, slot: int, generation: int, *, fork: bool) -> None:
+        """Start a worker: by an order to the mold, or as a fresh interpreter."""
+        if fork:
+            mold = self.by_slot[MOLD]
+            self._begin(slot, lambda: self._backend.order(mold, slot, generation))
+        else:
+            self._begin(
+                slot,
+                lambda: self._backend.spawn(slot, generation, self._plan, self._inherited),
+            )
+
+    def _begin(self, slot: int, start: Callable[[], Child]) -> None:
+        # Before the process exists: from then on its row is its own.
+        self._board.prepare(self._pool.records[slot])
+        try:
+            child = start()
+        except OSError as error:
+            self._fail_to_spawn(slot, error.strerror or str(error))
+            return
+        self.by_slot[slot] = child
+        self._selector.register(child.channel, selectors.EVENT_READ, partial(self._hear, child))
+        if child.pid is not None:
+            self._started(child)
+
+    def _fail_to_spawn(self, slot: int, reason: str) -> None:
+        self._log.error("worker not started", **self._name(slot), reason=reason)
+        self._board.vacate(slot)
+        self._pool.apply(SpawnFailed(slot, reason), monotonic())
+
+    def _started(self, child: Child) -> None:
+        self._board.occupy(child)
+        self._log.info("worker started" if child.slot != MOLD else "mold started", **_fields(child))
+
+    def drain(self, slot: int) -> None:
+        """Ask a worker, or the mold, to finish and leave."""
+        child = self.by_slot[slot]
+        if slot == MOLD:
+            self._silence(child)  # it ends when its channel does
+            return
+        reason = self._pool.records[slot].leaving_for
+        self._log.info("worker draining", **_fields(child), reason=reason)
+        self._backend.drain(child)
+
+    def nudge(self, slot: int) -> None:
+        """Wake a draining worker again."""
+        self._backend.nudge(self.by_slot[slot])
+
+    def kill(self, slot: int) -> None:
+        """End a process."""
+        self._backend.kill(self.by_slot[slot])
+
+    def reopen_logs(self) -> None:
+        """Have every worker open its log anew."""
+        for slot, child in self.by_slot.items():
+            if slot != MOLD:
+                self._backend.say(child, wire.REOPEN)
+
+    def inspect(self, slot: int, now: float) -> None:
+        """Record the incident of a hung process."""
+        child = self.by_slot[slot]
+        held = self._board.held_by(child, now) if slot != MOLD else {}
+        held["state"] = str(self._pool.records[slot].state)
+        self._inspector.inspect(child, now, partial(self._record_incident, child, held))
+
+    def _record_incident(self, child: Child, held: dict[str, Any], report: dict[str, Any]) -> None:
+        path = write_incident(self._incidents, {"what": "worker hung", **held, **report})
+        self._log.error(
+            "worker hung" if child.slot != MOLD else "mold hung",
+            **_fields(child),
+            **held,
+            where=guilty_frame(report["stacks"]),
+            kernel=report["kernel"].get("wchan"),
+            incident=path,
+        )
+        self._pool.apply(IncidentRecorded(child.slot), monotonic())
+
+    def reap(self) -> None:
+        """Take note of children that ended, were stopped or go on."""
+        for notice in self._backend.reap(refresh=self._hear_mold):
+            self._heed(notice)
+
+    def _heed(self, notice: Notice) -> None:
+        child = notice.child
+        if notice.ended is not None:
+            self._end(child, notice.ended)
+        elif notice.stopped:
+            self._log.warning("worker suspended", **_fields(child))
+            self._pool.apply(WorkerSuspended(child.slot), monotonic())
+        else:
+            self._log.info("worker resumed", **_fields(child))
+            self._pool.apply(WorkerResumed(child.slot), monotonic())
+
+    def _end(self, child: Child, status: ExitStatus) -> None:
+        self._hear(child)  # what it said before it died
+        self._inspector.forget(child)
+        slot = child.slot
+        if status.signal == "SIGKILL" and not child.doomed and self._memory.happened():
+            status = ExitStatus(signal=status.signal, out_of_memory=True)
+        counted = self._board.counted(child)
+        self._log.info(
+            "worker exited" if slot != MOLD else "mold exited",
+            **_fields(child),
+            status=status,
+            cause=self._pool.cause_of(slot, status),
+            accepted=counted.accepted,
+            after=self._board.age(child, monotonic()),
+        )
+        self._forget(child)
+        self._pool.apply(WorkerExited(slot, status, counted.accepted), monotonic())
+        if slot == MOLD:
+            self._fail_unborn()
+
+    def _fail_unborn(self) -> None:
+        """Give up the orders that a dead mold has taken along."""
+        for child in [child for child in self.by_slot.values() if child.pid is None]:
+            self._forget(child)
+            self._fail_to_spawn(child.slot, "the mold died before it forked the worker")
+
+    def _forget(self, child: Child) -> None:
+        self._silence(child)
+        self._board.vacate(child.slot)
+        child.close()
+        del self.by_slot[child.slot]
+
+    def _silence(self, child: Child) -> None:
+        """Close the channel; the process may live on for a moment."""
+        if child.channel.fileno() >= 0:
+            self._selector.unregister(child.channel)
+            child.channel.close()
+
+    def _hear_mold(self) -> None:
+        if MOLD in self.by_slot:
+            self._hear(self.by_slot[MOLD])
+
+    def _hear(self, child: Child) -> None:
+        """Read what ``child`` has to say; the end of its channel is no notice of its death."""
+        while child.channel.fileno() >= 0:
+            try:
+                data = child.channel.recv(1 << 18, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._silence(child)
+                return
+            for line in child.lines.feed(data):
+                self._heed_message(child, line)
+
+    def _heed_message(self, child: Child, line: bytes) -> None:
+        now = monotonic()
+        try:
+            message = wire.decode(line)
+        except ProtocolError as error:
+            self._log.warning("message not understood", **_fields(child), reason=str(error))
+            return
+        match message:
+            case wire.Forked(slot, pid):
+                self._bear(self.by_slot[slot], pid)
+            case wire.NotForked(slot, reason):
+                self._forget(self.by_slot[slot])
+                self._fail_to_spawn(slot, reason)
+            case wire.Loaded():
+                self._pool.apply(TargetLoaded(child.slot), now)
+            case wire.Ready(pid):
+                self._bear(child, pid)
+                self._tell_ready(child, now)
+            case wire.Unsafe(reason):
+                self._log.warning("workers are spawned, not forked", reason=reason)
+                self._pool.apply(ForkRefused(reason), now)
+            case wire.Failed(pid, reason, traceback):
+                self._bear(child, pid)
+                self._tell_load_failure(child, reason, traceback)
+                self._pool.apply(LoadFailed(child.slot, reason), now)
+
+    def _bear(self, child: Child, pid: int) -> None:
+        """Note the process of a forked worker, from whoever tells first: it, or its mold."""
+        if child.pid is None:
+            self._backend.born(child, pid)
+            self._started(child)
+
+    def _tell_ready(self, child: Child, now: float) -> None:
+        self._pool.apply(WorkerReady(child.slot), now)
+        if child.slot == MOLD:
+            self._log.info("mold ready", **_fields(child))
+        else:
+            self._log.info("worker ready", **_fields(child), after=self._board.age(child, now))
+
+    def _tell_load_failure(self, child: Child, reason: str, traceback: str) -> None:
+        """Log the reason; the traceback only once, however many workers meet with it."""
+        fields: dict[str, Any] = {**_fields(child), "reason": reason}
+        if traceback and not self._load_failure_told:
+            fields["traceback"] = traceback
+        self._load_failure_told = True
+        self._log.error("target cannot be loaded", **fields)
+
+    def _name(self, slot: int) -> dict[str, Any]:
+        return {"slot": slot} if slot != MOLD else {"mold": True}
+
+
+def _fields(child: Child) -> dict[str, Any]:
+    fields = {"slot": child.slot, "generation": child.generation, "pid": child.pid}
+    if child.slot == MOLD:
+        del fields["slot"]
+    return fields

@@ -1,0 +1,206 @@
+"""The loop: asks the pool what to do, does it, and sleeps until something happens."""
+
+import selectors
+import signal
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any, Final
+
+from prefork.arbiter.board import Board
+from prefork.arbiter.children import Children
+from prefork.arbiter.operators import Operators
+from prefork.backends.notify import ServiceManager
+from prefork.backends.posix import PosixBackend
+from prefork.core.actions import (
+    Action,
+    Drain,
+    Inspect,
+    Kill,
+    Nudge,
+    Spawn,
+    StartMold,
+    StopListening,
+)
+from prefork.core.events import ConnectionArrived, Event, LimitsChanged, StopRequested
+from prefork.core.pool import Pool
+from prefork.core.snapshot import Snapshot
+from prefork.incidents import Inspector
+from prefork.listeners import Listener
+from prefork.log import Log
+from prefork.scoreboard import SLOTS
+
+#: Seconds that a stop waits for handshakes under way: a few round trips of a slow network.
+HANDSHAKE_PATIENCE: Final = 1.0
+
+
+class Arbiter:
+    """The parent: one thread, no user code, nothing that blocks but the one wait."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        backend: PosixBackend,
+        children: Children,
+        board: Board,
+        listeners: Sequence[Listener],
+        inspector: Inspector,
+        manager: ServiceManager,
+        selector: selectors.BaseSelector,
+        log: Log,
+    ) -> None:
+        self.pool = pool
+        self.backend = backend
+        self.children = children
+        self.board = board
+        self.listeners = listeners
+        self.inspector = inspector
+        self.manager = manager
+        self.selector = selector
+        self.log = log
+        self.operators = Operators(self)
+        self._watched = False
+        self._interrupted = False
+        self._handshakes_until = 0.0
+        self._reported = 0  # decisions of the journal that are in the log
+        selector.register(backend.wakeup, selectors.EVENT_READ, self._hear_signals)
+
+    def run(self) -> int:
+        """Supervise until every worker is gone; return the exit status."""
+        while not self.pool.finished:
+            for action in self.pool.decide(self.snapshot()):
+                self.perform(action)
+            self.report()
+            self.wait()
+        return self.pool.exit_status
+
+    def snapshot(self) -> Snapshot:
+        """Look at everything the pool decides from.  The one place that reads the clock for it."""
+        now = monotonic()
+        # On the way out, a client in the middle of its handshake will be in the queue any moment;
+        # but one that has vanished in the middle must not hold us up.
+        ending = now < self._handshakes_until
+        depths = [each.arriving() if ending else each.queued() for each in self.listeners]
+        known = [depth for depth in depths if depth is not None]
+        queued = sum(known) if len(known) == len(depths) else None
+        return Snapshot(now=now, rows=self.board.rows(self.pool), queued=queued)
+
+    def apply(self, event: Event) -> None:
+        """Tell the pool what has happened."""
+        self.pool.apply(event, monotonic())
+
+    def perform(self, action: Action) -> None:
+        """Do what the pool has decided."""
+        children = self.children
+        match action:
+            case StartMold(generation):
+                children.start_mold(generation)
+            case Spawn(slot, generation, fork):
+                children.start(slot, generation, fork=fork)
+            case Drain(slot):
+                children.drain(slot)
+            case Nudge(slot):
+                children.nudge(slot)
+            case Inspect(slot):
+                children.inspect(slot, monotonic())
+            case Kill(slot):
+                children.kill(slot)
+            case StopListening():
+                for listener in self.listeners:
+                    listener.stop_listening()
+
+    def report(self) -> None:
+        """Bring scoreboard, log and service manager up to date with the pool."""
+        for decision in self.pool.journal.since(self._reported):
+            if decision.kind == "scale":
+                self.log.info(
+                    "pool scaled",
+                    **{"from": decision.before, "to": decision.after, "why": decision.why},
+                )
+            else:
+                self.log.info("pool decided", kind=decision.kind, why=decision.why)
+        self._reported = self.pool.journal.total
+        self.board.publish(self.pool)
+        self.manager.report(str(self.pool.state), len(self.pool.records))
+        self.log.flush()
+
+    def wait(self) -> None:
+        """Sleep until something happens or the next deadline; take note of what happened."""
+        self._watch_listeners(self.pool.watching)
+        ready = [key.data for key, _ in self.selector.select(self._patience())]
+        # What workers say comes before the news of their deaths: last words count.
+        ready.sort(key=lambda callback: callback == self._hear_signals)
+        for callback in ready:
+            callback()
+        now = monotonic()
+        self.inspector.look(now)
+        self.manager.beat(now)
+
+    def _patience(self) -> float | None:
+        deadlines = (self.pool.deadline(), self.inspector.deadline(), self.manager.deadline())
+        moments = [moment for moment in deadlines if moment is not None]
+        return max(min(moments) - monotonic(), 0.0) if moments else None
+
+    def _watch_listeners(self, wanted: bool) -> None:
+        """Wake when a connection arrives, or stop doing so; the arbiter never accepts one."""
+        if wanted == self._watched:
+            return
+        self._watched = wanted
+        for listener in self.listeners:
+            if wanted:
+                self.selector.register(listener.socket, selectors.EVENT_READ, self._arrival)
+            else:
+                self.selector.unregister(listener.socket)
+
+    def _arrival(self) -> None:
+        # Level-triggered: while it waits for a worker, it would wake us again and again.
+        self._watch_listeners(False)
+        self.apply(ConnectionArrived())
+
+    def _hear_signals(self) -> None:
+        for signum in self.backend.signals():
+            self._SIGNALS[signum](self)
+
+    def stop(self, *, at_once: bool, reason: str) -> None:
+        """Begin to end the server."""
+        self._handshakes_until = monotonic() + HANDSHAKE_PATIENCE
+        self.log.info("stopping", reason=reason, at_once=at_once)
+        self.apply(StopRequested(at_once))
+
+    def _interrupt(self) -> None:
+        self.stop(at_once=self._interrupted, reason="SIGINT")
+        self._interrupted = True
+
+    def _reopen_logs(self) -> None:
+        self.log.reopen()
+        self.children.reopen_logs()
+        self.log.info("logs reopened")
+
+    def resize(self, minimum: int, maximum: int) -> None:
+        """Take on new limits of the pool's size."""
+        before = self.pool.limits.scaling
+        self.log.info(
+            "limits changed",
+            **{"from": f"{before.minimum}..{before.maximum}", "to": f"{minimum}..{maximum}"},
+        )
+        self.apply(LimitsChanged(minimum, maximum))
+
+    def _resize_by(self, step: int) -> None:
+        scaling = self.pool.limits.scaling
+        maximum = min(max(scaling.maximum + step, 1), SLOTS // 2)
+        fixed = scaling.minimum == scaling.maximum
+        self.resize(maximum if fixed else min(scaling.minimum, maximum), maximum)
+
+    def _not_offered(self) -> None:
+        self.log.warning("signal ignored", reason="this version does not reload or upgrade")
+
+    _SIGNALS: dict[signal.Signals, Callable[["Arbiter"], Any]] = {
+        signal.SIGCHLD: lambda self: self.children.reap(),
+        signal.SIGTERM: lambda self: self.stop(at_once=False, reason="SIGTERM"),
+        signal.SIGINT: _interrupt,
+        signal.SIGQUIT: lambda self: self.stop(at_once=True, reason="SIGQUIT"),
+        signal.SIGUSR1: _reopen_logs,
+        signal.SIGTTIN: lambda self: self._resize_by(1),
+        signal.SIGTTOU: lambda self: self._resize_by(-1),
+        signal.SIGHUP: _not_offered,
+        signal.SIGUSR2: _not_offered,
+    }

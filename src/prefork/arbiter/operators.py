@@ -1,0 +1,106 @@
+"""Answers the operators' requests that come over the control socket."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from prefork.control import Reply
+from prefork.core.states import MOLD
+from prefork.errors import ControlError
+from prefork.scoreboard import SLOTS
+from prefork.status import status_of
+
+if TYPE_CHECKING:
+    from prefork.arbiter.loop import Arbiter
+
+Request = dict[str, Any]
+
+
+class Operators:
+    """One method for each command; each answers by ``reply``, now or later."""
+
+    def __init__(self, arbiter: "Arbiter") -> None:
+        self._arbiter = arbiter
+
+    def handle(self, request: Request, reply: Reply) -> None:
+        """Carry out ``request``; raises ControlError, a sentence, when that is not possible."""
+        commands: dict[object, Callable[[Request, Reply], None]] = {
+            "status": self._status,
+            "scale": self._scale,
+            "stop": self._stop,
+            "dump": self._dump,
+            "why": self._why,
+        }
+        command = commands.get(request.get("command"))
+        if command is None:
+            raise ControlError(
+                f"there is no command {request.get('command')!r}; there are {', '.join(map(str, commands))}"
+            )
+        command(request, reply)
+
+    def _status(self, request: Request, reply: Reply) -> None:
+        del request
+        self._arbiter.report()
+        reply(status_of(self._arbiter.board.scoreboard, monotonic()))
+
+    def _scale(self, request: Request, reply: Reply) -> None:
+        minimum, maximum = request.get("minimum"), request.get("maximum")
+        if not (isinstance(minimum, int) and isinstance(maximum, int)):
+            raise ControlError("scale needs a minimum and a maximum, both whole numbers")
+        if not 0 <= minimum <= maximum or maximum < 1:
+            raise ControlError(f"cannot scale to {minimum}..{maximum}; 0 <= MIN <= MAX, 1 <= MAX")
+        if maximum > SLOTS // 2:
+            raise ControlError(f"cannot scale to {maximum} workers; at most {SLOTS // 2} fit")
+        if self._arbiter.pool.state == "stopping":
+            raise ControlError("cannot scale a server that is stopping")
+        self._arbiter.resize(minimum, maximum)
+        target = self._arbiter.pool.target
+        reply({"minimum": minimum, "maximum": maximum, "target": target})
+
+    def _stop(self, request: Request, reply: Reply) -> None:
+        at_once = bool(request.get("now"))
+        self._arbiter.stop(at_once=at_once, reason="prefork stop")
+        reply({"state": "stopping"})
+
+    def _dump(self, request: Request, reply: Reply) -> None:
+        wanted = request.get("slot")
+        children = self._arbiter.children.by_slot
+        slots = sorted(slot for slot in children if slot != MOLD) if wanted is None else [wanted]
+        if missing := [slot for slot in slots if slot not in children]:
+            raise ControlError(f"there is no worker in slot {missing[0]}")
+        reports: list[dict[str, Any]] = []
+        if not slots:
+            reply({"workers": []})
+        for slot in slots:
+            collect = partial(self._collect, reports, len(slots), reply)
+            self._arbiter.inspector.inspect(children[slot], monotonic(), collect)
+
+    def _collect(
+        self, reports: list[dict[str, Any]], expected: int, reply: Reply, report: dict[str, Any]
+    ) -> None:
+        record = self._arbiter.pool.records.get(report["slot"])
+        reports.append({**report, "state": str(record.state) if record else "gone"})
+        if len(reports) == expected:
+            reply({"workers": sorted(reports, key=lambda report: int(report["slot"]))})
+
+    def _why(self, request: Request, reply: Reply) -> None:
+        del request
+        # The pool's clock is monotonic; people want the time of day.
+        offset = time.time() - monotonic()
+        reply(
+            {
+                "decisions": [
+                    {
+                        "at": decision.at + offset,
+                        "kind": decision.kind,
+                        "before": decision.before,
+                        "after": decision.after,
+                        "why": decision.why,
+                        "inputs": dict(decision.inputs),
+                    }
+                    for decision in self._arbiter.pool.journal
+                ]
+            }
+        )

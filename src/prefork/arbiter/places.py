@@ -1,0 +1,65 @@
+"""Where this server keeps its scoreboard, control socket and incidents.
+
+None of them is a reason not to start: without a place of its own, a server serves, says in one
+line what operators will miss, and keeps its scoreboard in memory.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from prefork import runtime
+from prefork.backends.posix import memory_file
+from prefork.log import Log
+from prefork.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What was found."""
+
+    settings: Settings  #: with the name by which the server can be found
+    scoreboard: int  #: descriptor
+    control: str | None  #: address to listen on for operators
+    incidents: Path | None  #: directory
+
+
+@contextlib.contextmanager
+def claim_places(settings: Settings, log: Log) -> Iterator[Places]:
+    """Take the files of ``settings.name``, or what can be had; give them back at the end."""
+    directory = runtime.writable_directory()
+    if directory is None:
+        tried = ", ".join(str(each) for each in runtime.directories())
+        log.warning("no place for the run-time files", tried=tried, missing="status, incidents")
+        control = None if settings.control in ("auto", "off") else settings.control
+        yield Places(settings, memory_file("scoreboard"), control, None)
+        return
+    settings = _with_free_name(settings, directory, log)
+    stem = runtime.file_stem(settings.name)
+    path = directory / f"{stem}{runtime.SCOREBOARD}"
+    path.unlink(missing_ok=True)  # a dead server's
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    runtime.hold(fd)
+    addresses = {"auto": f"unix:{directory / stem}{runtime.CONTROL}", "off": None}
+    try:
+        yield Places(
+            settings,
+            fd,
+            addresses.get(settings.control, settings.control),
+            directory / f"{stem}{runtime.INCIDENTS}",
+        )
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _with_free_name(settings: Settings, directory: Path, log: Log) -> Settings:
+    """Return ``settings`` with a name that no living server of ours bears."""
+    path = directory / f"{runtime.file_stem(settings.name)}{runtime.SCOREBOARD}"
+    other = runtime.server_of(path)
+    if other is None:
+        return settings
+    free = f"{settings.name}-{os.getpid()}"
+    log.warning("name is taken", name=settings.name, by=other.pid, instead=free)
+    return replace(settings, name=free)

@@ -1,0 +1,51 @@
+"""Tells the service manager that started us how we are (sd_notify(3)), if there is one."""
+
+import contextlib
+import os
+import socket
+
+
+class ServiceManager:
+    """systemd, or whoever set NOTIFY_SOCKET; silent without one.
+
+    The variables are taken out of the environment: they are not for the workers.
+    """
+
+    def __init__(self) -> None:
+        address = os.environ.pop("NOTIFY_SOCKET", None)
+        interval = os.environ.pop("WATCHDOG_USEC", None)
+        pid = os.environ.pop("WATCHDOG_PID", None)
+        self._address = "\0" + address[1:] if address and address[0] == "@" else address
+        self._told = ""
+        self._next_beat: float | None = None
+        self._interval = 0.0
+        if self._address and interval and interval.isdigit() and pid in (None, str(os.getpid())):
+            self._interval = int(interval) / 1e6 / 2  # twice in each period, as the manual advises
+            self._next_beat = 0.0
+
+    def report(self, state: str, processes: int) -> None:
+        """Tell the server's state, when it has changed."""
+        if self._address is None or state == self._told:
+            return
+        self._told = state
+        words = {"running": "READY=1\n", "stopping": "STOPPING=1\n"}
+        self._send(f"{words.get(state, '')}STATUS={state}, {processes} processes")
+
+    def deadline(self) -> float | None:
+        """Return when the watchdog wants to hear of us next."""
+        return self._next_beat
+
+    def beat(self, now: float) -> None:
+        """Tell the watchdog that the loop goes round, if it is time."""
+        if self._next_beat is not None and now >= self._next_beat:
+            self._send("WATCHDOG=1")
+            self._next_beat = now + self._interval
+
+    def _send(self, text: str) -> None:
+        assert self._address is not None
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notifier,
+        ):
+            notifier.setblocking(False)
+            notifier.sendto(text.encode(), self._address)

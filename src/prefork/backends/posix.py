@@ -1,0 +1,261 @@
+"""Processes and signals on POSIX systems.  Decides nothing."""
+
+import contextlib
+import fcntl
+import os
+import resource
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Final
+
+from prefork import wire
+from prefork.backends.linux import become_subreaper
+from prefork.core.states import ExitStatus
+
+#: What the arbiter hears; each is no more than a wake-up until the loop reads its number.
+HEARD: Final = (
+    signal.SIGCHLD,
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+)
+
+_WAITED_FOR: Final = os.WEXITED | os.WSTOPPED | os.WCONTINUED | os.WNOHANG
+
+
+@dataclass(slots=True)
+class Child:
+    """The system's handle on a worker, or on the mold."""
+
+    slot: int
+    generation: int
+    channel: socket.socket
+    dump: int  #: the file that the process writes its stacks to
+    pid: int | None = None  #: None until the mold has said so
+    doomed: bool = False  #: to be killed as soon as its process is known
+    lines: wire.Lines = field(default_factory=wire.Lines)
+
+    def close(self) -> None:
+        """Let go of what we hold for it."""
+        self.channel.close()
+        os.close(self.dump)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What the system tells of a child: it ended, was stopped, or goes on."""
+
+    child: Child
+    ended: ExitStatus | None  #: None: it lives
+    stopped: bool = False
+
+
+class PosixBackend:
+    """Starts, ends and hears of processes."""
+
+    def __init__(self, shared: Sequence[int]) -> None:
+        self._shared = shared  #: descriptors that every child inherits
+        self.wakeup, self._wakeup_writer = socket.socketpair()
+        self._by_pid: dict[int, Child] = {}
+        become_subreaper()
+
+    def catch_signals(self) -> None:
+        """Have each signal of HEARD write its number to ``wakeup``, and do nothing else."""
+        self.wakeup.setblocking(False)
+        self._wakeup_writer.setblocking(False)
+        signal.set_wakeup_fd(self._wakeup_writer.fileno(), warn_on_full_buffer=False)
+        for signum in HEARD:
+            signal.signal(signum, _ignore)
+
+    def signals(self) -> Iterator[signal.Signals]:
+        """Yield the signals that came since the last call, each once."""
+        with contextlib.suppress(BlockingIOError):
+            seen = dict.fromkeys(self.wakeup.recv(4096))  # in order of arrival
+            yield from (signal.Signals(number) for number in seen)
+
+    def spawn(self, slot: int, generation: int, plan: int, inherited: Sequence[int]) -> Child:
+        """Start a fresh interpreter as a worker.
+
+        The values of ``inherited``, its listeners' descriptors, stand on its command line.
+        Raises OSError when the system refuses.
+        """
+        listeners = [word for fd in inherited for word in ("--listener", str(fd))]
+        arguments = ["prefork.worker", "--slot", str(slot), *listeners]
+        return self._start(slot, generation, socket.SOCK_STREAM, arguments, plan)
+
+    def start_mold(self, generation: int, plan: int, place: int) -> Child:
+        """Start the mold of ``generation``; raises OSError when the system refuses."""
+        return self._start(place, generation, socket.SOCK_SEQPACKET, ["prefork.worker.mold"], plan)
+
+    def order(self, mold: Child, slot: int, generation: int) -> Child:
+        """Have ``mold`` fork a worker, whose process id it will tell; raises OSError."""
+        child, theirs = _prepare(slot, generation, socket.SOCK_STREAM)
+        with theirs:
+            try:
+                data = wire.encode(wire.ForkOrder(slot, generation))
+                mold.channel.setblocking(True)
+                socket.send_fds(mold.channel, [data], [theirs.fileno(), child.dump])
+            except OSError:
+                child.close()
+                raise
+        return child
+
+    def born(self, child: Child, pid: int) -> None:
+        """Note the process of a worker that a mold has forked."""
+        child.pid = pid
+        self._by_pid[pid] = child
+        if child.doomed:
+            self.kill(child)
+
+    def reap(self, refresh: Callable[[], None]) -> Iterator[Notice]:
+        """Yield what the system has to tell of our children.
+
+        ``refresh`` is called when a process ended that is not known: its mold has announced
+        it before it became our child, so the announcement waits to be read.  What is unknown
+        after that is the orphan of a worker; we are its subreaper and just bury it.
+        """
+        while True:
+            try:
+                seen = os.waitid(os.P_ALL, 0, _WAITED_FOR | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if seen is None:
+                return
+            if seen.si_pid not in self._by_pid:
+                refresh()
+            os.waitid(os.P_PID, seen.si_pid, _WAITED_FOR)
+            child = self._by_pid.get(seen.si_pid)
+            if child is not None:
+                yield self._notice(child, seen)
+
+    def _notice(self, child: Child, seen: os.waitid_result) -> Notice:
+        match seen.si_code:
+            case os.CLD_STOPPED | os.CLD_TRAPPED:
+                return Notice(child, None, stopped=True)
+            case os.CLD_CONTINUED:
+                return Notice(child, None)
+        del self._by_pid[seen.si_pid]
+        if seen.si_code == os.CLD_EXITED:
+            return Notice(child, ExitStatus(code=seen.si_status))
+        return Notice(child, ExitStatus(signal=_name(seen.si_status)))
+
+    def kill(self, child: Child) -> None:
+        """End ``child`` now; the notice follows through ``reap``."""
+        child.doomed = True
+        self._send(child, signal.SIGKILL)
+
+    def drain(self, child: Child) -> None:
+        """Ask ``child`` to finish what it holds and to exit."""
+        self.say(child, wire.DRAIN)
+
+    def say(self, child: Child, word: bytes) -> None:
+        """Send ``word`` and wake the worker, should it be blocked in accept."""
+        with contextlib.suppress(OSError):  # it died first; reap will tell
+            child.channel.send(word, socket.MSG_DONTWAIT)
+        self._send(child, wire.NUDGE)
+
+    def nudge(self, child: Child) -> None:
+        """Wake ``child`` once more: the last time may have been just before its system call."""
+        self._send(child, wire.NUDGE)
+
+    def ask_for_stacks(self, child: Child) -> None:
+        """Have ``child`` write its stacks to its dump file, which is emptied first."""
+        os.ftruncate(child.dump, 0)
+        self._send(child, wire.DUMP)
+
+    def _send(self, child: Child, signum: int) -> None:
+        # A pid in the table is not reaped yet, so it cannot have become someone else's.
+        if child.pid is not None and child.pid in self._by_pid:
+            os.kill(child.pid, signum)
+
+    def _start(
+        self, slot: int, generation: int, kind: socket.SocketKind, module: list[str], plan: int
+    ) -> Child:
+        child, theirs = _prepare(slot, generation, kind)
+        given = {"--plan": plan, "--channel": theirs.fileno(), "--dump": child.dump}
+        argv = [sys.executable, "-P", "-m", *module]
+        argv += [word for name, fd in given.items() for word in (name, str(fd))]
+        with theirs:
+            try:
+                child.pid = _posix_spawn(argv, inherited=(*given.values(), *self._shared))
+            except OSError:
+                child.close()
+                raise
+        self._by_pid[child.pid] = child
+        return child
+
+
+def _prepare(slot: int, generation: int, kind: socket.SocketKind) -> tuple[Child, socket.socket]:
+    ours, theirs = socket.socketpair(type=kind)
+    try:
+        return Child(slot, generation, ours, memory_file("stacks", append=True)), theirs
+    except OSError:
+        ours.close()
+        theirs.close()
+        raise
+
+
+def _posix_spawn(argv: list[str], inherited: Sequence[int]) -> int:
+    """Start ``argv`` with only ``inherited``, an empty standard input and our outputs.
+
+    Duplicating a descriptor onto its own number clears its close-on-exec flag in the child
+    alone (POSIX.1-2024, posix_spawn), so nothing is ever inheritable in the arbiter itself.
+    """
+    actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
+        (os.POSIX_SPAWN_DUP2, fd, fd) for fd in inherited
+    ]
+    actions.append((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0))
+    return os.posix_spawn(
+        argv[0],
+        argv,
+        os.environ,
+        file_actions=actions,
+        setpgroup=0,  # so that Ctrl-C reaches the arbiter alone
+        setsigmask=(),
+        setsigdef=[*HEARD, signal.SIGPIPE],
+    )
+
+
+def memory_file(name: str, *, append: bool = False) -> int:
+    """Return the descriptor of an empty file that is in nobody's way."""
+    if sys.platform == "linux":
+        fd = os.memfd_create(f"prefork-{name}", os.MFD_CLOEXEC)
+    else:
+        fd, path = tempfile.mkstemp(prefix=f"prefork-{name}-")
+        os.unlink(path)  # noqa: PTH108 (it lives on by its descriptor)
+    if append:
+        # Writer and reader share one position; appending, it is always the end.
+        fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
+    return fd
+
+
+def raise_descriptor_limit() -> int:
+    """Let this process open as many files as it may; return the former limit.
+
+    Two descriptors stay open for each worker, and 1024 is a common soft limit.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft
+
+
+def _name(signum: int) -> str:
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"  # a real-time signal
+
+
+def _ignore(signum: int, frame: FrameType | None) -> None:
+    """Exist, so that the signal wakes the loop instead of ending us."""

@@ -1,0 +1,162 @@
+"""Arguments as text: nothing is refused here at once, so that all mistakes can be told together.
+
+argparse stops at the first mistake it knows of; so it is told of none: every value is optional
+to it and a text, and what it does not know it hands back.
+"""
+
+import argparse
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefork.cli.foreign import FOREIGN, about
+from prefork.settings.names import similar
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A flag as it was given."""
+
+    dest: str
+    flag: str
+    value: str | None  #: None where the flag takes none
+
+
+@dataclass(slots=True)
+class Line:
+    """A command line, taken apart."""
+
+    kept: list[Kept] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)  #: what stands without a flag
+    problems: list[str] = field(default_factory=list)
+
+    def has(self, dest: str) -> bool:
+        """Tell whether the flag was given."""
+        return any(kept.dest == dest for kept in self.kept)
+
+    def last(self, dest: str) -> str | None:
+        """Return the last value given for ``dest``."""
+        values = [kept.value for kept in self.kept if kept.dest == dest]
+        return values[-1] if values else None
+
+
+class Parser:
+    """The flags of a command."""
+
+    def __init__(self, command: str, usage: str, description: str) -> None:
+        self._argparse = argparse.ArgumentParser(
+            prog=f"prefork {command}",
+            usage=f"prefork {command} {usage}".rstrip(),
+            description=description,
+            formatter_class=_Formatter,
+            allow_abbrev=False,
+            exit_on_error=False,
+        )
+        self._groups: dict[str, Any] = {"": self._argparse}
+        self._takes_value = {"-h": False, "--help": False}
+
+    def add(
+        self, dest: str, *flags: str, help: str | None, metavar: str = "", group: str = ""
+    ) -> None:
+        """Add a flag; without ``metavar`` it takes no value, without ``help`` it is not shown."""
+        if group not in self._groups:
+            self._groups[group] = self._argparse.add_argument_group(group)
+        self._groups[group].add_argument(
+            *flags,
+            dest=dest,
+            action=_Keep,
+            nargs="?" if metavar else 0,
+            metavar=metavar or None,
+            default=argparse.SUPPRESS,
+            help=argparse.SUPPRESS if help is None else help.replace("%", "%%"),
+        )
+        self._takes_value.update(dict.fromkeys(flags, bool(metavar)))
+
+    def parse(self, argv: Sequence[str], most_words: int = 0) -> Line:
+        """Take ``argv`` apart; ``most_words`` may stand without a flag.
+
+        Ends the process after ``--help``.
+        """
+        line = Line()
+        namespace = argparse.Namespace(line=line)
+        rest: list[str] = []
+        try:
+            _, rest = self._argparse.parse_known_args(self._sensible(argv, line), namespace)
+        except argparse.ArgumentError as error:
+            line.problems.append(str(error))
+        self._sort(rest, line, most_words)
+        line.problems += [
+            f"the argument {word!r} is one too many" for word in line.words[most_words:]
+        ]
+        del line.words[most_words:]
+        return line
+
+    def _sensible(self, argv: Sequence[str], line: Line) -> Iterable[str]:
+        """Yield ``argv`` without the one thing argparse would stop at: --flag=value for nothing."""
+        for text in argv:
+            flag, separator, _ = text.partition("=")
+            if separator and self._takes_value.get(flag) is False:
+                line.problems.append(f"{flag} takes no value, and {text!r} gives one")
+            else:
+                yield text
+
+    def _sort(self, rest: Iterable[str], line: Line, most_words: int) -> None:
+        """Sort what argparse does not know into words and mistakes.
+
+        What follows an unknown flag may be its value: then it is not a mistake of its own.
+        """
+        doubtful: list[str] = []
+        follows: bool | None = False  # whether a value is due; None is "perhaps"
+        for text in rest:
+            if text == "--":
+                continue
+            if re.match(r"-.", text):
+                flag, separator, _ = text.partition("=")
+                line.problems.append(about(flag, self._takes_value))
+                follows = False if separator else self._expects_value(flag)
+                continue
+            if follows is False:
+                line.words.append(text)
+            elif follows is None:
+                doubtful.append(text)
+            follows = False
+        if not line.words:
+            line.words = doubtful[:most_words]
+
+    def _expects_value(self, flag: str) -> bool | None:
+        if flag in FOREIGN:
+            return FOREIGN[flag].takes_value
+        guess = similar(flag, self._takes_value)
+        return self._takes_value[guess] if guess else None
+
+
+class _Keep(argparse.Action):
+    """Remembers flag and value as they stand."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002  argparse gives it
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        flag = option_string or ""
+        if self.nargs == 0:
+            namespace.line.kept.append(Kept(self.dest, flag, None))
+        elif values is None:
+            namespace.line.problems.append(f"{flag} needs a value, as in {flag} {self.metavar}")
+        else:
+            namespace.line.kept.append(Kept(self.dest, flag, values))
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Shows a value as what it is to the user: not optional."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28)
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        if action.nargs == "?" and isinstance(action.metavar, str):
+            return action.metavar
+        return super()._format_args(action, default_metavar)

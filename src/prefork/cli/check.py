@@ -1,0 +1,74 @@
+"""``prefork check``: what would be in effect, and whether the target loads.  Binds nothing."""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from prefork import handlers
+from prefork.cli.server import resolved, server_parser
+from prefork.errors import HandlerError
+from prefork.settings import OPTIONS, Settings
+from prefork.settings.resolve import Resolved
+
+
+def run(argv: Sequence[str]) -> int:
+    """Print the effective settings, each with its source.
+
+    Raises SettingsError, and HandlerError after the traceback of the user's code.
+    """
+    parser = server_parser(
+        "check",
+        "TARGET [options]",
+        "Load settings and target, show what would be in effect, bind nothing.",
+    )
+    parser.add("json", "--json", help="print JSON")
+    line = parser.parse(argv, most_words=1)
+    effective = resolved(line)
+    handler = _loaded(effective.settings)
+    print(_json(effective, handler) if line.has("json") else _text(effective, handler))
+    return 0
+
+
+def _loaded(settings: Settings) -> handlers.Handler:
+    """Load the target in this process as a worker would."""
+    for pair in settings.env:
+        name, _, value = pair.partition("=")
+        os.environ[name] = value
+    if settings.chdir is not None:
+        os.chdir(settings.chdir)
+    try:
+        return handlers.load(settings.target, factory=settings.factory, kind=settings.kind)
+    except HandlerError as error:
+        if error.__cause__ is not None:
+            traceback.print_exception(error.__cause__, file=sys.stderr)
+        raise
+
+
+def _text(effective: Resolved, handler: handlers.Handler) -> str:
+    settings, sources = effective.settings, effective.sources
+    rows = [(o.name, o.text(settings) or "-", sources[o.name]) for o in OPTIONS]
+    first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
+    lines = [f"{name:{first}}  {value:{second}}  {source}" for name, value, source in rows]
+    return "\n".join([f"{handler.name} is a handler of the kind {handler.kind}", "", *lines])
+
+
+def _json(effective: Resolved, handler: handlers.Handler) -> str:
+    settings = {
+        option.name: {
+            "value": _plain(option.name, option.value(effective.settings), effective.settings),
+            "source": effective.sources[option.name],
+        }
+        for option in OPTIONS
+    }
+    return json.dumps(
+        {"handler": {"name": handler.name, "kind": handler.kind}, "settings": settings}, indent=2
+    )
+
+
+def _plain(name: str, value: Any, settings: Settings) -> Any:
+    return (
+        {"minimum": settings.minimum, "maximum": settings.maximum} if name == "workers" else value
+    )

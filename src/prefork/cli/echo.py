@@ -1,0 +1,23 @@
+"""``prefork echo``: the echo server, for a first look and for measurements."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from prefork.cli.server import resolved, server_parser
+from prefork.launch import exec_arbiter
+
+_PINNED: Final = {"target": "prefork.echo:handle", "kind": "stream", "factory": "false"}
+_DEFAULTS: Final = {"bind": "tcp://0.0.0.0:1500", "workers": "5", "name": "echo"}
+
+
+def run(argv: Sequence[str]) -> int:
+    """Serve; returns only by an error.  Raises SettingsError."""
+    parser = server_parser(
+        "echo",
+        "[options]",
+        "Serve the echo server: it sends back what it receives. Its defaults are "
+        f"--bind {_DEFAULTS['bind']}, --workers {_DEFAULTS['workers']}, --name echo.",
+        without=("kind", "factory"),
+    )
+    line = parser.parse(argv)
+    exec_arbiter(resolved(line, pinned=_PINNED, defaults=_DEFAULTS).settings)

@@ -1,0 +1,1 @@
+"""The rules: pure and deterministic, without processes, sockets, signals or clocks."""

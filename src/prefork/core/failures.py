@@ -1,0 +1,47 @@
+"""The failed starts that count, and what they say about the next one."""
+
+from prefork.core.restart import RestartLimits, next_attempt
+from prefork.core.states import WorkerRecord
+
+#: Failures remembered at least; beyond the exponent's cap they make no difference.
+REMEMBERED = 64
+
+
+class Failures:
+    """Remembers the failed starts since the last success."""
+
+    def __init__(self, limits: RestartLimits) -> None:
+        self.limits = limits
+        self.moments: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self.moments)
+
+    def add(self, record: WorkerRecord, now: float) -> None:
+        """Count the failed start of ``record``'s process.
+
+        A success that it had had was none: the failures which it cleared count again.
+        """
+        self.moments = sorted([*record.forgiven, *self.moments])
+        record.forgiven = ()
+        # Workers started together fail together; that is one attempt. Otherwise eight workers
+        # would use up all patience in their first tenth of a second.
+        if self.moments and record.started <= self.moments[-1]:
+            return
+        self.moments.append(now)
+        del self.moments[: -max(self.limits.intensity, REMEMBERED)]
+
+    def forgive(self, record: WorkerRecord) -> None:
+        """Clear the failures, for the worker of ``record`` is ready."""
+        record.forgiven = tuple(self.moments)
+        self.moments.clear()
+
+    def next_attempt(self, now: float, *, give_up: bool) -> float | None:
+        """Return when to start the next worker.
+
+        None says to give up; without ``give_up``, go on as slowly as the limits allow.
+        """
+        moment = next_attempt(self.moments, now, self.limits)
+        if moment is None and not give_up:
+            return self.moments[-1] + self.limits.max_delay
+        return moment

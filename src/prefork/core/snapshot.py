@@ -1,0 +1,23 @@
+"""What the pool sees of the world at one moment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a worker says of itself on the scoreboard."""
+
+    active: int = 0  #: units in progress
+    busy_since: float | None = None  #: start of the oldest of them
+    leaving: bool = False  #: it has acknowledged the drain
+    accepted: int = 0  #: connections taken so far; only its rising matters
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One look at everything: a row for each worker, and how many connections wait."""
+
+    now: float
+    rows: Mapping[int, Row]
+    queued: int | None = None  #: connections waiting at all listeners; None is unknown

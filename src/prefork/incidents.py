@@ -1,0 +1,131 @@
+"""What is recorded about a process that hangs, before it is killed; also for ``prefork dump``.
+
+The stacks are written by the process itself, from a signal handler in C (faulthandler), so it
+works while other C code holds the interpreter's lock.  Nobody says when a dump is complete:
+it is, once the file has stopped growing.
+"""
+
+import contextlib
+import os
+import re
+import sysconfig
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from prefork.backends.linux import kernel_state
+from prefork.backends.posix import Child, PosixBackend
+from prefork.log import timestamp
+
+LOOK: Final = 0.02  #: seconds between two looks at a growing dump
+PATIENCE: Final = 0.3  #: seconds that a process has to begin one; a stopped one never does
+KEPT: Final = 100  #: incidents kept in the directory
+
+_FRAME: Final = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<function>.*)')
+
+
+_NOT_THE_USERS: Final = (
+    sysconfig.get_path("stdlib") + os.sep,
+    str(Path(__file__).parent) + os.sep,
+    "<frozen",
+)
+
+
+@dataclass(slots=True)
+class Inspection:
+    """The look at one process: its dump grows until it is done."""
+
+    child: Child
+    kernel: dict[str, str]
+    give_up_at: float
+    done: Callable[[dict[str, Any]], None]
+    size: int = 0
+
+
+class Inspector:
+    """Takes the stacks of processes, many at a time, without waiting for any."""
+
+    def __init__(self, backend: PosixBackend) -> None:
+        self._backend = backend
+        self._open: list[Inspection] = []
+
+    def inspect(self, child: Child, now: float, done: Callable[[dict[str, Any]], None]) -> None:
+        """Take the stacks and the kernel state of ``child``; hand them to ``done``."""
+        # The kernel's view comes first: the signal for the stacks changes what it waits in.
+        kernel = {} if child.pid is None else kernel_state(child.pid)
+        self._backend.ask_for_stacks(child)
+        self._open.append(Inspection(child, kernel, now + PATIENCE, done))
+        self._next_look = now + LOOK
+
+    def deadline(self) -> float | None:
+        """Return when to look again; None if nothing is open."""
+        return self._next_look if self._open else None
+
+    def look(self, now: float) -> None:
+        """Finish the inspections whose dumps are complete or will not come."""
+        if not self._open or now < self._next_look:
+            return
+        self._next_look = now + LOOK
+        for inspection in tuple(self._open):
+            size = os.fstat(inspection.child.dump).st_size
+            grown, inspection.size = size != inspection.size, size
+            if (size and not grown) or now >= inspection.give_up_at:
+                self._finish(inspection)
+
+    def forget(self, child: Child) -> None:
+        """Finish at once with what there is, because the process has ended."""
+        for inspection in tuple(self._open):
+            if inspection.child is child:
+                self._finish(inspection)
+
+    def _finish(self, inspection: Inspection) -> None:
+        self._open.remove(inspection)
+        child = inspection.child
+        stacks = os.pread(child.dump, 1 << 20, 0).decode("utf-8", "replace")
+        inspection.done(
+            {
+                "slot": child.slot,
+                "generation": child.generation,
+                "pid": child.pid,
+                "stacks": stacks,
+                "kernel": inspection.kernel,
+            }
+        )
+
+
+def guilty_frame(stacks: str) -> str | None:
+    """Return where the user's code stands, as ``function (file:line)``; None if nowhere.
+
+    That is the innermost frame outside the standard library and prefork: a wait deep in
+    ``threading`` names nobody.  The main thread comes first, unless the work is in others.
+    """
+    sections = stacks.split("\n\n")
+    sections.sort(key=lambda section: not section.startswith("Current thread"))
+    for section in sections:
+        for frame in _FRAME.finditer(section):
+            if not frame["file"].startswith(_NOT_THE_USERS):
+                return f"{frame['function']} ({frame['file']}:{frame['line']})"
+    return None
+
+
+def write_incident(directory: Path | None, report: dict[str, Any]) -> Path | None:
+    """Write ``report`` as a JSON file of its own; None when there is no place for it."""
+    if directory is None:
+        return None
+    name = f"{timestamp().replace(':', '')}-slot{report['slot']}-pid{report['pid']}.json"
+    path = directory / name
+    readable = {**report, "stacks": str(report["stacks"]).splitlines()}
+    with contextlib.suppress(OSError):
+        directory.mkdir(mode=0o700, exist_ok=True)
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(readable), indent=2) + b"\n")
+        _forget_oldest(directory)
+        return path
+    return None
+
+
+def _forget_oldest(directory: Path) -> None:
+    for path in sorted(directory.glob("*.json"))[:-KEPT]:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,173 @@
+"""The log: one event a line on standard error, as text or as JSON.
+
+The events and their fields are the story of the pool and a part of the interface: people
+search them and tests read them.  A line is written by one system call, so the lines of many
+processes never mix.
+"""
+
+import datetime
+import json
+import os
+import select
+import stat
+import time
+import traceback
+from collections import deque
+from pathlib import Path
+from typing import Final
+
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+#: Lines kept while standard error takes none; older ones are given up for newer ones.
+PENDING_LIMIT: Final = 1000
+
+STDERR: Final = 2
+
+
+class Log:
+    """Writes events to a descriptor, never blocking when ``patient`` is false.
+
+    The arbiter is not patient: a full pipe behind standard error must not stop the
+    supervision.  Its lines then wait in memory and follow when there is room again.
+    """
+
+    def __init__(
+        self, level: str = "info", *, as_json: bool = False, fd: int = STDERR, patient: bool = True
+    ) -> None:
+        self.threshold = LEVELS[level]
+        self.as_json = as_json
+        self.fd = fd
+        self.patient = patient
+        self.lost = 0  #: lines given up since the descriptor last took one
+        self._pending: deque[bytes] = deque()
+        self._path = _regular_file_behind(fd)
+
+    def enabled(self, level: str) -> bool:
+        """Tell whether events of ``level`` are written at all."""
+        return LEVELS[level] >= self.threshold
+
+    def debug(self, event: str, **fields: object) -> None:
+        """Record a detail that only a developer of prefork asks for."""
+        self._record("debug", event, fields)
+
+    def info(self, event: str, **fields: object) -> None:
+        """Record something that happened in the ordinary life of the pool."""
+        self._record("info", event, fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Record something an operator should look at some time."""
+        self._record("warning", event, fields)
+
+    def error(self, event: str, **fields: object) -> None:
+        """Record something an operator should look at now."""
+        self._record("error", event, fields)
+
+    def exception(self, event: str, error: BaseException, **fields: object) -> None:
+        """Record an exception of the user's code with its traceback."""
+        text = "".join(traceback.format_exception(error)).rstrip()
+        self._record("error", event, {**fields, "error": repr(error), "traceback": text})
+
+    def reopen(self) -> None:
+        """Open the log's file anew, for a rotation that moved it; pipes and terminals stay."""
+        if self._path is None:
+            return
+        try:
+            fresh = os.open(
+                self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
+            )
+        except OSError as error:
+            self.warning("log not reopened", path=self._path, reason=error.strerror)
+            return
+        os.dup2(fresh, self.fd)
+        os.close(fresh)
+
+    def _record(self, level: str, event: str, fields: dict[str, object]) -> None:
+        if LEVELS[level] < self.threshold:
+            return
+        line = to_json(level, event, fields) if self.as_json else to_text(level, event, fields)
+        data = line.encode("utf-8", "backslashreplace")
+        if self.patient:
+            self._write(data)
+            return
+        self._pending.append(data)
+        if len(self._pending) > PENDING_LIMIT:
+            self._pending.popleft()
+            self.lost += 1
+        self.flush()
+
+    def flush(self) -> None:
+        """Write the waiting lines that the descriptor takes without blocking."""
+        while self._pending and _takes_a_line(self.fd):
+            if self.lost:
+                lost, self.lost = self.lost, 0
+                self._pending.appendleft(
+                    to_text("warning", "log lines lost", {"count": lost}).encode()
+                )
+            self._write(self._pending.popleft())
+
+    def _write(self, data: bytes) -> None:
+        try:
+            os.write(self.fd, data)
+        except OSError:
+            self.lost += 1  # a full disk or a closed descriptor: there is nobody to tell
+
+
+def to_text(level: str, event: str, fields: dict[str, object]) -> str:
+    """Return ``time level event key=value …`` as a line; a traceback follows on its own lines."""
+    shown = [f"{key}={_quoted(value)}" for key, value in fields.items() if key != "traceback"]
+    line = " ".join([timestamp(), level, event, *shown]) + "\n"
+    if "traceback" in fields:
+        line += "".join(f"    {row}\n" for row in str(fields["traceback"]).splitlines())
+    return line
+
+
+def to_json(level: str, event: str, fields: dict[str, object]) -> str:
+    """Return the same as one JSON object a line."""
+    record = {"time": timestamp(), "level": level, "event": event, **fields}
+    return json.dumps(record, ensure_ascii=False, default=str) + "\n"
+
+
+def timestamp() -> str:
+    """Return the time of day as ISO 8601 in UTC with milliseconds."""
+    now = datetime.datetime.fromtimestamp(time.time(), datetime.UTC)
+    return f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03d}Z"
+
+
+def _quoted(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    text = str(value)
+    if text and text.isprintable() and not set(text) & set(" \"='"):
+        return text
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _takes_a_line(fd: int) -> bool:
+    """Tell whether a write of up to a page would not block (POSIX promises it for pipes)."""
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return bool(poll.poll(0))
+
+
+def _regular_file_behind(fd: int) -> str | None:
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        return str(Path(f"/proc/self/fd/{fd}").readlink())
+    except OSError:
+        return None
+
+
+def current() -> Log:
+    """Return the log of this process."""
+    return _current
+
+
+def use(log: Log) -> None:
+    """Make ``log`` the log of this process."""
+    global _current
+    _current = log
+
+
+# One for each process, as its standard error is.
+_current = Log()

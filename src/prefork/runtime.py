@@ -1,0 +1,119 @@
+"""Where a running server can be found: the files it keeps while it lives."""
+
+import contextlib
+import fcntl
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from prefork.errors import ProtocolError
+from prefork.scoreboard import H_PID, Scoreboard
+
+SCOREBOARD = ".scoreboard"
+CONTROL = ".control"
+INCIDENTS = ".incidents"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that lives, as its scoreboard tells."""
+
+    name: str
+    pid: int
+    control: str | None  #: ``unix:…``; None when it could not, or should not, open one
+    scoreboard: Path
+
+
+def directories() -> list[Path]:
+    """Return where a server may keep its files, the best place first."""
+    candidates = []
+    if runtime := os.environ.get("RUNTIME_DIRECTORY"):  # systemd's RuntimeDirectory=
+        candidates.append(Path(runtime.partition(":")[0]))
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        candidates.append(Path(runtime) / "prefork")
+    if os.geteuid() == 0:
+        candidates.append(Path("/run/prefork"))
+    candidates.append(Path(tempfile.gettempdir()) / f"prefork-{os.geteuid()}")
+    return candidates
+
+
+def writable_directory() -> Path | None:
+    """Return the first directory that is, or can be made, ours alone; None if there is none."""
+    for directory in directories():
+        with contextlib.suppress(OSError):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if is_private(directory) and os.access(directory, os.W_OK | os.X_OK):
+                return directory
+    return None
+
+
+def is_private(directory: Path) -> bool:
+    """Tell whether nobody but us (and root) can put or change files in ``directory``."""
+    status = directory.lstat()
+    mode = stat.S_IMODE(status.st_mode)
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not mode & 0o022
+
+
+def file_stem(name: str) -> str:
+    """Return the server's name as it may stand in a file's name."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name) or "_"
+
+
+def running_servers() -> list[RunningServer]:
+    """Return the servers of this user that live, by name."""
+    found: dict[int, RunningServer] = {}
+    for directory in directories():
+        for server in _servers_in(directory):
+            found.setdefault(server.pid, server)
+    return sorted(found.values(), key=lambda server: server.name)
+
+
+def _servers_in(directory: Path) -> Iterator[RunningServer]:
+    try:
+        if not is_private(directory):
+            return
+        paths = sorted(directory.glob(f"*{SCOREBOARD}"))
+    except OSError:
+        return
+    for path in paths:
+        if (server := server_of(path)) is not None:
+            yield server
+
+
+def hold(fd: int) -> None:
+    """Mark the scoreboard ``fd`` as that of a living server, as long as this process lives.
+
+    A record lock belongs to the process: unlike a process id, it cannot become another's, and
+    unlike the descriptor, workers that outlive us do not inherit it.
+    """
+    fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_held(fd: int) -> bool:
+    """Tell whether the process that called ``hold`` for this file lives."""
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    fcntl.lockf(fd, fcntl.LOCK_UN)
+    return False
+
+
+def server_of(path: Path) -> RunningServer | None:
+    """Return the living server whose scoreboard is ``path``; None if it is dead or none."""
+    try:
+        with open(path, "rb") as file:
+            board = Scoreboard.open(file.fileno())
+            if not is_held(file.fileno()):
+                return None
+        pid = board.header[H_PID]
+        text = msgspec.json.decode(board.text)
+    except (OSError, ProtocolError, msgspec.MsgspecError):
+        return None
+    return RunningServer(text["name"], pid, text["control"], path)

@@ -1,0 +1,260 @@
+"""The settings: each declared once, below, with all that is known about it.
+
+Kept light on purpose: arbiter and workers import it only to decode what the command line
+resolved.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from prefork.settings.forms import ACCOUNT, ADDRESS, CONTROL, NAME, PAIR, PATH, TEXT
+from prefork.settings.option import Option, also, options_of, setting
+from prefork.settings.values import FLAG, OCTAL, WORKERS, choice, duration, whole
+
+__all__ = ["OPTIONS", "Settings"]
+
+_HANDLER: Final = "Handler"
+_LISTENING: Final = "Listening"
+_POOL: Final = "Pool"
+_WATCHING: Final = "Watching"
+_PROCESS: Final = "Process"
+_OPERATING: Final = "Operating"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of a server, checked.  Durations are seconds."""
+
+    target: str = setting(
+        "target",
+        group=_HANDLER,
+        form=TEXT,
+        value="",
+        help="What to serve: module:attribute, or path/to/file.py:attribute. Without attribute "
+        "the first of app, application, handle, main that exists.",
+    )
+    kind: Literal["auto", "stream", "socketserver", "program"] = setting(
+        "kind",
+        group=_HANDLER,
+        form=choice("auto", "stream", "socketserver", "program"),
+        default="auto",
+        help="What kind of handler the target is; auto tells it from its shape.",
+    )
+    factory: bool = setting(
+        "factory",
+        group=_HANDLER,
+        form=FLAG,
+        default="false",
+        help="The target makes the handler: call it first, without arguments.",
+    )
+    bind: tuple[str, ...] = setting(
+        "bind",
+        short="b",
+        group=_LISTENING,
+        form=ADDRESS,
+        many=True,
+        default="tcp://127.0.0.1:8000",
+        value=("tcp://127.0.0.1:8000",),
+        help="Where to listen: HOST:PORT, :PORT, [::1]:PORT, unix:PATH, unix:@NAME or fd://N; "
+        "several times for several addresses. Port 0 takes any free port.",
+    )
+    backlog: int = setting(
+        "backlog",
+        group=_LISTENING,
+        form=whole(1, 65535),
+        default="2048",
+        help="How many connections may wait to be accepted, for each address.",
+    )
+    accept: Literal["auto", "blocking", "exclusive", "mutex"] = setting(
+        "accept",
+        group=_LISTENING,
+        form=choice("auto", "blocking", "exclusive", "mutex"),
+        default="auto",
+        help="How idle workers wait for a connection; auto takes what suits listeners and kind.",
+    )
+    accept_mutex: Literal["flock", "fcntl"] = setting(
+        "accept-mutex",
+        group=_LISTENING,
+        form=choice("flock", "fcntl"),
+        default="flock",
+        help="The lock that accept = mutex takes.",
+    )
+    minimum: int = setting(
+        "workers",
+        short="w",
+        group=_POOL,
+        form=WORKERS,
+        default="auto",
+        value=1,
+        computed="auto: 1..4×CPUs",
+        help="How many workers: N always, MIN..MAX as the load asks; MIN may be 0. auto counts "
+        "the CPUs that affinity and cgroup leave.",
+    )
+    maximum: int = also("workers", value=1)
+    spare: int = setting(
+        "spare",
+        group=_POOL,
+        form=whole(0, 1000),
+        default="1",
+        help="How many idle workers are kept ahead of the load, within MAX.",
+    )
+    scale_down_delay: float = setting(
+        "scale-down-delay",
+        group=_POOL,
+        form=duration(),
+        default="30",
+        help="How long a surplus of idle workers lasts before one of them goes.",
+    )
+    threads: int = setting(
+        "threads",
+        group=_POOL,
+        form=whole(1, 1000),
+        default="1",
+        help="How many connections a worker serves at once, each in its thread.",
+    )
+    start: Literal["auto", "fork", "spawn"] = setting(
+        "start",
+        group=_POOL,
+        form=choice("auto", "fork", "spawn"),
+        default="auto",
+        help="How workers start: forked from a process that has imported the target, or as a "
+        "fresh interpreter; auto forks where that is safe.",
+    )
+    boot_timeout: float = setting(
+        "boot-timeout",
+        group=_WATCHING,
+        form=duration(zero="for ever"),
+        default="60",
+        help="How long a worker may take to become ready; 0 is for ever.",
+    )
+    timeout: float = setting(
+        "timeout",
+        short="t",
+        group=_WATCHING,
+        form=duration(zero="for ever"),
+        default="30",
+        help="A worker that is busy with one connection for longer is hung: it is recorded and "
+        "replaced; 0 is never.",
+    )
+    graceful_timeout: float = setting(
+        "graceful-timeout",
+        group=_WATCHING,
+        form=duration(),
+        default="30",
+        aliases=("--timeout-graceful-shutdown",),
+        help="How long a worker that is asked to leave may finish what it holds; then it is "
+        "killed.",
+    )
+    restart_delay: float = setting(
+        "restart-delay",
+        group=_WATCHING,
+        form=duration(),
+        default="0.1",
+        help="How long to wait after a failed start; it doubles with each further one.",
+    )
+    restart_delay_max: float = setting(
+        "restart-delay-max",
+        group=_WATCHING,
+        form=duration(),
+        default="30",
+        help="The longest wait after a failed start.",
+    )
+    restart_intensity: int = setting(
+        "restart-intensity",
+        group=_WATCHING,
+        form=whole(1, 1000),
+        default="8",
+        help="So many failed starts within restart-period, and no worker ready: give up.",
+    )
+    restart_period: float = setting(
+        "restart-period",
+        group=_WATCHING,
+        form=duration(0.001),
+        default="60",
+        help="The time over which restart-intensity counts.",
+    )
+    user: str | None = setting(
+        "user",
+        short="u",
+        group=_PROCESS,
+        form=ACCOUNT,
+        help="The user the workers run as.",
+    )
+    group: str | None = setting(
+        "group",
+        short="g",
+        group=_PROCESS,
+        form=ACCOUNT,
+        help="The group the workers run as.",
+    )
+    umask: int | None = setting(
+        "umask",
+        short="m",
+        group=_PROCESS,
+        form=OCTAL,
+        help="The permissions that files made by the workers do not get, in octal.",
+    )
+    chdir: str | None = setting(
+        "chdir",
+        group=_PROCESS,
+        form=PATH,
+        help="The directory to run in; the target is imported from there.",
+    )
+    env: tuple[str, ...] = setting(
+        "env",
+        group=_PROCESS,
+        form=PAIR,
+        many=True,
+        value=(),
+        help="A variable for the workers' environment; several times for several variables.",
+    )
+    nice: int = setting(
+        "nice",
+        group=_PROCESS,
+        form=whole(-20, 19),
+        default="0",
+        help="Added to the workers' niceness: higher is less urgent.",
+    )
+    name: str = setting(
+        "name",
+        short="n",
+        group=_OPERATING,
+        form=NAME,
+        value="prefork",
+        computed="the last part of the target's module",
+        help="The server's name, by which the operator commands find it.",
+    )
+    pidfile: str | None = setting(
+        "pidfile",
+        short="p",
+        group=_OPERATING,
+        form=PATH,
+        aliases=("--pid",),
+        help="A file for the arbiter's process id; removed at the end.",
+    )
+    control: str = setting(
+        "control",
+        group=_OPERATING,
+        form=CONTROL,
+        default="auto",
+        help="Where the operator commands reach the server: auto, off, unix:PATH or unix:@NAME.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = setting(
+        "log-level",
+        group=_OPERATING,
+        form=choice("debug", "info", "warning", "error"),
+        default="info",
+        help="The least important events that are logged.",
+    )
+    log_format: Literal["text", "json"] = setting(
+        "log-format",
+        group=_OPERATING,
+        form=choice("auto", "text", "json"),
+        default="auto",
+        value="text",
+        computed="auto: text on a terminal, else json",
+        help="How an event is written: as a line of text, or as a JSON object.",
+    )
+
+
+OPTIONS: Final[tuple[Option, ...]] = options_of(Settings)

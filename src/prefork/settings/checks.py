@@ -1,0 +1,86 @@
+"""What must hold between settings, and between a setting and this machine."""
+
+import grp
+import pwd
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from prefork.settings.given import Given, Layer, Surroundings
+
+#: The converted values of the settings that are right by themselves.
+Values = Mapping[str, Any]
+
+
+def contradictions(values: Values, given: Layer, surroundings: Surroundings) -> Iterator[str]:
+    """Yield a sentence for each mistake that no single value shows."""
+    yield from _twice_bound(values, given)
+    yield from _blocking_on_several(values, given)
+    yield from _delays(values, given)
+    yield from _accounts(values, given, surroundings)
+    yield from _directory(values, given, surroundings)
+
+
+def sentence(name: str, text: str, given: Given, allowed: str) -> str:
+    """Return the sentence about a value that is not possible."""
+    return f"{name} cannot be {text!r} (from {given.source}): {allowed}"
+
+
+def _twice_bound(values: Values, given: Layer) -> Iterator[str]:
+    bound: tuple[str, ...] = values.get("bind", ())
+    for address, count in Counter(bound).items():
+        # Port 0 is another port each time.
+        if count > 1 and not (address.startswith("tcp:") and address.endswith(":0")):
+            yield sentence("bind", address, given["bind"], f"it is given {count} times")
+
+
+def _blocking_on_several(values: Values, given: Layer) -> Iterator[str]:
+    count = len(values.get("bind", ()))
+    if values.get("accept") == "blocking" and count > 1:
+        yield sentence(
+            "accept",
+            "blocking",
+            given["accept"],
+            f"a worker can block in only one accept, and there are {count} addresses; "
+            "auto, exclusive and mutex serve several",
+        )
+
+
+def _delays(values: Values, given: Layer) -> Iterator[str]:
+    first, longest = values.get("restart-delay"), values.get("restart-delay-max")
+    if first is not None and longest is not None and first > longest:
+        source = given["restart-delay-max"].source
+        yield sentence(
+            "restart-delay",
+            f"{first:g}",
+            given["restart-delay"],
+            f"it is at most restart-delay-max, which is {longest:g} "
+            f"({given['restart-delay-max'].source})",
+        )
+
+
+def _accounts(values: Values, given: Layer, surroundings: Surroundings) -> Iterator[str]:
+    by_name: dict[str, Callable[[str], object]] = {"user": pwd.getpwnam, "group": grp.getgrnam}
+    for name, look_up in by_name.items():
+        text = values.get(name)
+        if text is None:
+            continue
+        if not text.isdigit() and not _exists(look_up, text):
+            yield sentence(name, text, given[name], f"there is no such {name}")
+        elif surroundings.uid != 0:
+            yield sentence(name, text, given[name], f"only root can change the {name}")
+
+
+def _exists(look_up: Callable[[str], object], text: str) -> bool:
+    try:
+        look_up(text)
+    except KeyError:
+        return False
+    return True
+
+
+def _directory(values: Values, given: Layer, surroundings: Surroundings) -> Iterator[str]:
+    text = values.get("chdir")
+    if text is not None and not Path(surroundings.directory, text).is_dir():
+        yield sentence("chdir", text, given["chdir"], "there is no such directory")

@@ -1,0 +1,65 @@
+"""What the environment says: PREFORK_… variables, and the conventions of platforms."""
+
+import shlex
+from collections.abc import Mapping
+
+from prefork.settings import OPTIONS
+from prefork.settings.given import Given
+
+#: The first descriptor that systemd passes: SD_LISTEN_FDS_START in sd_listen_fds(3).
+_FIRST_FD = 3
+_MOST_FDS = 1024
+
+
+def from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Given]:
+    """Return what ``environ`` says; mistakes are added to ``problems``.
+
+    An empty variable counts as not set, which is how compose files and unit files leave one
+    out.  Of several values each stands as a word, quoted as in a shell.
+    """
+    found = _of_platforms(environ)
+    for option in OPTIONS:
+        text = environ.get(option.variable, "").strip()
+        if not text:
+            continue
+        try:
+            texts = tuple(shlex.split(text)) if option.many else (text,)
+        except ValueError:
+            problems.append(
+                f"{option.name} cannot be {text!r} (from {option.variable}): a quote is not closed"
+            )
+            continue
+        found[option.name] = Given(texts, option.variable)
+    return found
+
+
+def _of_platforms(environ: Mapping[str, str]) -> dict[str, Given]:
+    found = {}
+    if workers := environ.get("WEB_CONCURRENCY", "").strip():
+        found["workers"] = Given((workers,), "WEB_CONCURRENCY")
+    if port := environ.get("PORT", "").strip():
+        # A platform that sets it reaches us from outside, so on every interface.
+        found["bind"] = Given((f"tcp://0.0.0.0:{port}",), "PORT")
+    return found
+
+
+def adopted_sockets(environ: Mapping[str, str], pid: int, problems: list[str]) -> tuple[str, ...]:
+    """Return the addresses of the sockets that were passed to this process, by sd_listen_fds(3).
+
+    They are meant for us only if LISTEN_PID is our ``pid``.
+    """
+    if environ.get("LISTEN_PID", "").strip() != str(pid):
+        return ()
+    text = environ.get("LISTEN_FDS", "").strip() or "0"
+    if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text) <= _MOST_FDS):
+        problems.append(
+            f"bind cannot be taken from {text!r} (from LISTEN_FDS): "
+            f"it is the number of sockets, from 0 to {_MOST_FDS}"
+        )
+        return ()
+    return tuple(f"fd://{_FIRST_FD + index}" for index in range(int(text)))
+
+
+def asked_for(given: Given) -> bool:
+    """Tell whether addresses were asked for by name, so that they join adopted sockets."""
+    return given.source not in ("PORT", "default")

@@ -1,0 +1,17 @@
+"""The forms that only this server's settings have."""
+
+from typing import Final
+
+from prefork.settings.values import matching
+
+TEXT: Final = matching(r"[^\0]+", "it is a text that is not empty", "TEXT")
+PATH: Final = matching(r"[^\0]+", "it is a path", "PATH")
+ACCOUNT: Final = matching(r"[^\0:]+", "it is a name or a number", "NAME")
+ADDRESS: Final = matching(r".+", "it is an address, as in tcp://127.0.0.1:8000", "ADDRESS")
+PAIR: Final = matching(r"[^=\0]+=[^\0]*", "it is NAME=VALUE", "NAME=VALUE")
+CONTROL: Final = matching(
+    r"auto|off|unix:.+", "it is auto, off, unix:PATH or unix:@NAME", "ADDRESS"
+)
+NAME: Final = matching(
+    r"[\w.@:+-]{1,64}", "it is 1 to 64 letters, digits or any of . _ @ : + -", "NAME"
+)

@@ -1,0 +1,70 @@
+"""What the sources say, still as text, and where each text is from."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from prefork.settings.option import Option
+from prefork.settings.values import OCTAL
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What one source says for one setting."""
+
+    texts: tuple[str, ...]  #: one; none or several only where the setting takes many
+    source: str  #: as in "flag --workers", "PREFORK_WORKERS", "prefork.toml", "default"
+
+
+#: Setting's name → what a source says for it.
+Layer = Mapping[str, Given]
+
+NOTHING: Final[Layer] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the settings depend on besides what the user says."""
+
+    environ: Mapping[str, str]
+    directory: Path  #: where prefork.toml and pyproject.toml are looked for
+    pid: int
+    cpus: int
+    terminal: bool  #: standard error is one
+    check_address: Callable[[str], object]  #: raises PreforkError; ``str()`` is canonical
+    uid: int = 0
+
+
+def texts_of(option: Option, value: object) -> tuple[str, ...]:
+    """Return a value of Python or TOML as the texts a flag would have.
+
+    Raises ValueError for a value that no text stands for.
+    """
+    if option.many and isinstance(value, Mapping):
+        return tuple(f"{key}={_text(option, item)}" for key, item in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        texts = tuple(_text(option, item) for item in value)
+        if option.many:
+            return texts
+        if option.name == "workers" and len(texts) == 2:
+            return ("..".join(texts),)
+        raise ValueError
+    return (_text(option, value),)
+
+
+def _text(option: Option, value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if option.form is OCTAL and isinstance(value, int):
+        # Python's 0o022 is a number by now; -1 and the like are left to be refused.
+        return f"{value:o}"
+    if isinstance(value, float):
+        return f"{value:.9f}".rstrip("0").rstrip(".")
+    if isinstance(value, (str, int)):
+        return str(value)
+    if isinstance(value, os.PathLike):
+        return str(os.fspath(value))
+    raise ValueError

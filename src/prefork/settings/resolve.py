@@ -1,0 +1,145 @@
+"""From what the sources say to Settings: flag > environment > file > default."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from types import MappingProxyType
+from typing import Any
+
+from prefork.errors import PreforkError, SettingsError
+from prefork.settings import OPTIONS, Settings
+from prefork.settings.checks import contradictions, sentence
+from prefork.settings.environment import adopted_sockets, asked_for, from_environment
+from prefork.settings.given import Given, Layer, Surroundings
+from prefork.settings.option import Option
+from prefork.settings.toml import from_file
+
+_DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Settings that are right, and where each is from."""
+
+    settings: Settings
+    sources: Mapping[str, str]  #: by the setting's name, as in "PREFORK_WORKERS"
+
+
+def resolve(
+    flags: Layer,
+    surroundings: Surroundings,
+    *,
+    config: str | None = None,
+    defaults: Mapping[str, str] = MappingProxyType({}),
+    problems: Iterable[str] = (),
+) -> Resolved:
+    """Return the settings that all sources together make.
+
+    ``defaults`` go before the declared ones; ``problems`` are the mistakes found so far.
+    Raises SettingsError with all mistakes, the given ones first.
+    """
+    found = list(problems)
+    layers = [
+        _defaults(defaults),
+        from_file(surroundings.directory, config, found),
+        from_environment(surroundings.environ, found),
+        flags,
+    ]
+    given = _merged(layers, surroundings, found)
+    values = _converted(given, surroundings, found)
+    found += contradictions(values, given, surroundings)
+    if found:
+        raise SettingsError(list(dict.fromkeys(found)))
+    return Resolved(_settings(values), {name: value.source for name, value in given.items()})
+
+
+def _defaults(before: Mapping[str, str]) -> dict[str, Given]:
+    texts = {option.name: before.get(option.name, option.default) for option in OPTIONS}
+    return {name: Given(() if text is None else (text,), _DEFAULT) for name, text in texts.items()}
+
+
+def _merged(
+    layers: Iterable[Layer], surroundings: Surroundings, problems: list[str]
+) -> dict[str, Given]:
+    given: dict[str, Given] = {}
+    for layer in layers:
+        given.update(layer)
+    adopted = adopted_sockets(surroundings.environ, surroundings.pid, problems)
+    if adopted:
+        given["bind"] = _with_adopted(given["bind"], adopted)
+    return given
+
+
+def _with_adopted(asked: Given, adopted: tuple[str, ...]) -> Given:
+    # Sockets that were handed to us want to be served whatever else is; what nobody asked for
+    # by name, the default and PORT, gives way to them.
+    if not asked_for(asked):
+        return Given(adopted, "LISTEN_FDS")
+    return Given((*asked.texts, *adopted), f"{asked.source}, LISTEN_FDS")
+
+
+def _converted(given: Layer, surroundings: Surroundings, problems: list[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for option in OPTIONS:
+        texts = _effective(option, given, surroundings)
+        converted = []
+        for text in texts:
+            try:
+                converted.append(_value(option, text, surroundings))
+            except ValueError:
+                problems.append(
+                    sentence(option.name, text, given[option.name], option.form.allowed)
+                )
+            except PreforkError as error:
+                problems.append(sentence(option.name, text, given[option.name], str(error)))
+        if option.many:
+            values[option.name] = tuple(converted)
+        elif converted:
+            values[option.name] = converted[-1]
+    if not given["target"].texts:
+        problems.append(
+            "TARGET is missing: say what to serve, as in module:attribute or path/to/file.py"
+        )
+    if not values["bind"] and not given["bind"].texts:
+        problems.append(sentence("bind", "", given["bind"], "a server needs at least one address"))
+    return values
+
+
+def _effective(option: Option, given: Layer, surroundings: Surroundings) -> tuple[str, ...]:
+    """Return the texts of ``option``, what is found out at the start put in place."""
+    texts = given[option.name].texts
+    match option.name, texts:
+        case "workers", ("auto",):
+            # Blocking workers wait most of the time, so there may be more of them than CPUs.
+            return (f"1..{4 * surroundings.cpus}",)
+        case "log-format", ("auto",):
+            return ("text" if surroundings.terminal else "json",)
+        case "name", () if given["target"].texts:
+            return (_name_of(given["target"].texts[-1]),)
+    return texts
+
+
+def _name_of(target: str) -> str:
+    """Return the server's name for ``target``: the stem of its file, its module's last part."""
+    place = target.partition(":")[0]
+    last = PurePath(place).stem if place.endswith(".py") else place.rpartition(".")[2]
+    return re.sub(r"[^\w.-]", "-", last)[:64] or "prefork"
+
+
+def _value(option: Option, text: str, surroundings: Surroundings) -> Any:
+    value = option.form.convert(text)
+    is_address = option.name == "bind" or (option.name == "control" and value.startswith("unix:"))
+    return str(surroundings.check_address(value)) if is_address else value
+
+
+def _settings(values: Mapping[str, Any]) -> Settings:
+    fields: dict[str, Any] = {}
+    for option in OPTIONS:
+        if option.name not in values:
+            continue
+        if len(option.fields) == 1:
+            fields[option.fields[0]] = values[option.name]
+        else:
+            fields.update(zip(option.fields, values[option.name], strict=True))
+    return Settings(**fields)

@@ -1,0 +1,108 @@
+"""Orders and messages between the arbiter and its children, to bytes and back.
+
+A worker's channel is a stream.  Downwards go single bytes, which a signal handler can read
+without parsing; upwards go JSON lines.  The mold's channel keeps record boundaries
+(SOCK_SEQPACKET) and carries orders with descriptors attached.
+"""
+
+import signal
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from prefork.errors import ProtocolError
+
+DRAIN: Final = b"D"  #: take no more, finish what you hold, exit
+REOPEN: Final = b"R"  #: open the log's file anew
+
+
+#: Asks a worker to look at its channel.  Ignored by default, so one that comes before the handler
+#: is set, or to a program that knows nothing of it, does no harm.
+NUDGE: Final = signal.SIGURG
+#: Makes a process write the stacks of its threads to its dump file.
+DUMP: Final = signal.SIGUSR2
+
+
+class Loaded(msgspec.Struct, tag="loaded", frozen=True):
+    """The target is imported."""
+
+
+class Ready(msgspec.Struct, tag="ready", frozen=True):
+    """The sender counts as capacity from now on."""
+
+    pid: int  #: a forked worker may be ready before its mold has announced it
+
+
+class Failed(msgspec.Struct, tag="failed", frozen=True):
+    """The target cannot be loaded; the sender exits."""
+
+    pid: int
+    reason: str  #: a sentence
+    traceback: str = ""
+
+
+class Unsafe(msgspec.Struct, tag="unsafe", frozen=True):
+    """The mold has loaded the target, but forking it is not safe."""
+
+    reason: str
+
+
+class Forked(msgspec.Struct, tag="forked", frozen=True):
+    """The mold has forked the worker that was ordered."""
+
+    slot: int
+    pid: int
+
+
+class NotForked(msgspec.Struct, tag="not forked", frozen=True):
+    """The system refused the mold a process."""
+
+    slot: int
+    reason: str
+
+
+class ForkOrder(msgspec.Struct, frozen=True):
+    """The arbiter's order to the mold; the worker's channel and dump file come attached."""
+
+    slot: int
+    generation: int
+
+
+Message = Loaded | Ready | Failed | Unsafe | Forked | NotForked
+
+_messages: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(Message)
+_orders: Final = msgspec.json.Decoder(ForkOrder)
+
+
+def encode(message: Message | ForkOrder) -> bytes:
+    """Return ``message`` as a line."""
+    return msgspec.json.encode(message) + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """Return the message in ``line``; raises ProtocolError when it is none."""
+    try:
+        return _messages.decode(line)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"{line!r} is not a message of a worker: {error}") from error
+
+
+def decode_order(data: bytes) -> ForkOrder:
+    """Return the order in ``data``; raises ProtocolError when it is none."""
+    try:
+        return _orders.decode(data)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"{data!r} is not an order of the arbiter: {error}") from error
+
+
+class Lines:
+    """Cuts a stream into lines, keeping what is not yet complete."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield each line that ``data`` completes, without its end."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        yield from lines

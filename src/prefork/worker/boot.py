@@ -1,0 +1,196 @@
+"""Turns a fresh process, forked or spawned, into a worker."""
+
+import atexit
+import faulthandler
+import grp
+import os
+import pwd
+import resource
+import signal
+import socket
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from types import FrameType
+from typing import NoReturn
+
+import setproctitle
+
+from prefork import log, wire
+from prefork.backends.linux import signal_on_parents_death
+from prefork.errors import HandlerError
+from prefork.handlers import Handler, Target
+from prefork.listeners import inherited_listener
+from prefork.log import Log
+from prefork.scoreboard import Scoreboard
+from prefork.worker.channel import Channel
+from prefork.worker.context import WorkerContext
+from prefork.worker.gate import BlockingGate, ExclusiveGate, FileMutex, Gate, MutexGate
+from prefork.worker.plan import Plan
+from prefork.worker.servers import stream_handler
+from prefork.worker.stream import serve, serve_threaded
+from prefork.worker.tally import SharedTally, SoleTally, Tally
+
+
+def settle(plan: Plan) -> None:
+    """Take on the identity and limits that all user code runs with."""
+    settings = plan.settings
+    log.use(Log(settings.log_level, as_json=settings.log_format == "json"))
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        # The arbiter alone decides.  A handler, not SIG_IGN, which programs started by the
+        # user's code would inherit.
+        signal.signal(signum, _ignore)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if plan.descriptors < soft:
+        # The arbiter has raised its own; programs that use select(2) fail above 1024.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (plan.descriptors, hard))
+    for pair in settings.env:
+        name, _, value = pair.partition("=")
+        os.environ[name] = value
+    if settings.umask is not None:
+        os.umask(settings.umask)
+    if settings.nice:
+        os.nice(settings.nice)
+    change_user(settings.user, settings.group)
+
+
+def change_user(user: str | None, group: str | None) -> None:
+    """Give up root for ``user`` and ``group``, which the settings' check has found to exist."""
+    entry = None if user is None else _user(user)
+    gid = _group(group) if group is not None else (entry.pw_gid if entry else None)
+    if gid is not None:
+        if entry is not None:
+            os.initgroups(entry.pw_name, gid)
+        os.setgid(gid)
+    if entry is not None:
+        os.setuid(entry.pw_uid)
+        os.environ.update(HOME=entry.pw_dir, USER=entry.pw_name, LOGNAME=entry.pw_name)
+
+
+def _user(name: str) -> pwd.struct_passwd:
+    return pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
+
+
+def _group(name: str) -> int:
+    return int(name) if name.isdecimal() else grp.getgrnam(name).gr_gid
+
+
+def _ignore(signum: int, frame: FrameType | None) -> None:
+    """Exist, so that the signal neither ends us nor is ignored by our children."""
+
+
+def catch_dumps(fd: int) -> None:
+    """Write the stacks of all threads to ``fd`` on DUMP, even while C code holds the GIL."""
+    faulthandler.register(wire.DUMP, file=fd, all_threads=True, chain=False)
+
+
+class Worker:
+    """A worker process, from its start to its end."""
+
+    def __init__(self, plan: Plan, slot: int, channel: socket.socket, dump: int) -> None:
+        self.plan = plan
+        self.slot = slot
+        self.dump = dump
+        catch_dumps(dump)
+        self.row = Scoreboard.open(plan.scoreboard, writable=True).row(slot)
+        self.channel = Channel(channel, self.row)
+        self.channel.attend_on_signal()
+        signal_on_parents_death(wire.NUDGE)
+        self.listeners = [inherited_listener(fd) for fd in plan.listeners]
+        self.channel.close_when_orphaned(self.listeners, self._limit_orphans_life)
+        # Our parent may have died before the kernel knew that we want to hear of it.
+        self.channel.attend()
+        name = plan.settings.name
+        setproctitle.setproctitle(
+            f"prefork: worker {slot} of {name} (generation {plan.generation})"
+        )
+
+    def run(self, target: Target) -> int:
+        """Serve until it is time to leave; return the exit status."""
+        settings = self.plan.settings
+        try:
+            handler = target.handler(factory=settings.factory, kind=settings.kind)
+        except BaseException as error:  # noqa: BLE001 (the user's factory)
+            reason = error if isinstance(error, HandlerError) else f"{target.name} raised {error!r}"
+            self.channel.tell(failure(str(reason), error))
+            return 4
+        status = self._serve(handler)
+        _join_threads()
+        return status
+
+    def _serve(self, handler: Handler) -> int:
+        gate = self._gate()
+        threads = self.plan.settings.threads
+        tally: Tally = SoleTally(self.row) if threads == 1 else SharedTally(self.row)
+        if handler.kind == "program":
+            return self._run_program(handler, gate, tally)
+        function = handler.target
+        if handler.kind == "socketserver":
+            function = stream_handler(handler.target, self.listeners[0])
+        self.channel.tell(wire.Ready(os.getpid()))
+        if threads == 1:
+            serve(gate, function, tally)
+        else:
+            serve_threaded(gate, function, tally, threads)
+        return 0
+
+    def _run_program(self, handler: Handler, gate: Gate, tally: Tally) -> int:
+        context = WorkerContext(
+            slot=self.slot,
+            generation=self.plan.generation,
+            listeners=self.listeners,
+            channel=self.channel,
+            gate=gate,
+            tally=tally,
+            announce=lambda: self.channel.tell(wire.Ready(os.getpid())),
+            log=log.current(),
+        )
+        try:
+            handler.target(context)
+        except SystemExit as error:
+            return error.code if isinstance(error.code, int) else int(error.code is not None)
+        except BaseException as error:  # noqa: BLE001 (the user's program)
+            # A program that accepts for itself meets a listener that has become deaf.
+            if not (isinstance(error, OSError) and context.stopping):
+                log.current().exception("program failed", error, pid=os.getpid())
+                return 1
+        return 0
+
+    def _gate(self) -> Gate:
+        match self.plan.accept:
+            case "blocking":
+                return BlockingGate(self.listeners[0], self.channel)
+            case "exclusive":
+                return ExclusiveGate(self.listeners, self.channel)
+        assert self.plan.mutex is not None
+        mutex = FileMutex(self.plan.mutex, self.plan.settings.accept_mutex)
+        mutex.release_when_leaving(self.channel)
+        return MutexGate(self.listeners, self.channel, mutex)
+
+    def _limit_orphans_life(self) -> None:
+        """End within graceful-timeout, whatever holds us, when no arbiter is there to see to it."""
+        patience = max(self.plan.settings.graceful_timeout, 0.001)
+        faulthandler.dump_traceback_later(patience, exit=True, file=self.dump)
+
+
+def failure(reason: str, error: BaseException) -> wire.Failed:
+    """Return the message that the target cannot be loaded, with the user's traceback."""
+    cause = error.__cause__ if isinstance(error, HandlerError) else error
+    text = "" if cause is None else "".join(traceback.format_exception(cause))
+    return wire.Failed(os.getpid(), reason, text[-60_000:])
+
+
+def finish(status: int) -> NoReturn:
+    """End a forked process as an interpreter would end, without returning into the mold."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
+
+
+def _join_threads() -> None:
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()

@@ -1,0 +1,103 @@
+"""The worker's end of its channel: says when it is ready, hears when it is to leave."""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from prefork import log, wire
+from prefork.scoreboard import W_LEAVING, Row
+
+
+class Channel:
+    """Hears the arbiter's bytes: DRAIN, or the end of the stream when the arbiter is gone.
+
+    How a worker that blocks in accept(2) leaves without a race: a signal makes it look at the
+    channel, and when it is to leave, a socket that does not listen is duplicated over its
+    listener.  The interrupted accept is repeated by Python and fails with EINVAL; one that has
+    just succeeded keeps its connection, and the next one fails.  No exception is ever raised
+    between accept's return and the moment the connection is owned.  A signal that comes just
+    before the system call does not interrupt it: the arbiter repeats it until the row says that
+    we are leaving.
+    """
+
+    def __init__(self, sock: socket.socket, row: Row) -> None:
+        self.socket = sock
+        self.leaving = False  #: take no more
+        self.orphaned = False  #: the arbiter is gone
+        self._row = row
+        self._dead = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._when_leaving: list[tuple[int, int]] = []
+        self._when_orphaned: list[tuple[int, int]] = []
+        self._then: Callable[[], None] = _nothing
+
+    def attend_on_signal(self) -> None:
+        """Look at the channel whenever the arbiter, or its death, sends NUDGE."""
+        signal.signal(wire.NUDGE, self._on_nudge)
+        self.attend()
+
+    def close_when_leaving(self, listener: socket.socket) -> None:
+        """Make ``listener`` deaf at the moment this worker is to leave."""
+        self.replace_when_leaving(listener.fileno(), self._dead.fileno())
+
+    def close_when_orphaned(
+        self, listeners: Sequence[socket.socket], then: Callable[[], None]
+    ) -> None:
+        """Let go of ``listeners`` when the arbiter dies, so that nothing keeps the port."""
+        self._when_orphaned += [(each.fileno(), self._dead.fileno()) for each in listeners]
+        self._then = then
+
+    def replace_when_leaving(self, fd: int, replacement: int) -> None:
+        """Put a duplicate of ``replacement`` under the number ``fd`` when it is time to leave."""
+        self._when_leaving.append((fd, replacement))
+        self._replace()
+
+    def wait(self, limit: float | None = None) -> None:
+        """Wait until the arbiter says something, or for ``limit`` seconds."""
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        poll.poll(None if limit is None else limit * 1000)
+        self.attend()
+
+    def attend(self) -> None:
+        """Hear what the arbiter has said.  Idempotent; called at any time in the main thread."""
+        if self.orphaned:
+            return
+        while not self.orphaned:
+            try:
+                said = self.socket.recv(64, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                said = b""
+            if wire.REOPEN in said:
+                log.current().reopen()
+            if not said or wire.DRAIN in said:
+                self.leaving = True
+                self.orphaned = not said
+                self._replace()
+                self._row.words[W_LEAVING] = 1
+        self._then()
+
+    def tell(self, message: wire.Message) -> None:
+        """Send ``message`` to the arbiter; lost when there is none any more."""
+        with contextlib.suppress(OSError):
+            self.socket.sendall(wire.encode(message))
+
+    def _on_nudge(self, signum: int, frame: FrameType | None) -> None:
+        del signum, frame
+        self.attend()
+
+    def _replace(self) -> None:
+        due = self._when_leaving if self.leaving else []
+        if self.orphaned:
+            due = due + self._when_orphaned
+        for fd, replacement in due:
+            os.dup2(replacement, fd, inheritable=False)
+
+
+def _nothing() -> None:
+    """Be called before anything is to be done about the arbiter's death."""

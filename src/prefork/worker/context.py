@@ -1,0 +1,68 @@
+"""What a handler of the kind ``program`` is given: it accepts for itself."""
+
+import socket
+from collections.abc import Callable, Iterator, Sequence
+
+from prefork.log import Log
+from prefork.worker.channel import Channel
+from prefork.worker.gate import Gate
+from prefork.worker.tally import Tally
+
+
+class WorkerContext:
+    """A worker, as seen by the user's ``run(worker)``.
+
+    ``run`` prepares what it needs, calls ``ready()``, and serves until ``stopping``: by a loop
+    over ``accept()``, or by waiting for ``listeners`` itself.  It returns when it has finished.
+    """
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        generation: int,
+        listeners: Sequence[socket.socket],
+        channel: Channel,
+        gate: Gate,
+        tally: Tally,
+        announce: Callable[[], None],
+        log: Log,
+    ) -> None:
+        self.slot = slot  #: this worker's place in the pool
+        self.generation = generation  #: rises with each reload
+        self.listeners = tuple(listeners)  #: the shared sockets, in the order of ``bind``
+        self.log = log  #: writes events to the server's log
+        self._channel = channel
+        self._gate = gate
+        self._tally = tally
+        self._announce = announce
+        self._is_ready = False
+
+    def ready(self) -> None:
+        """Say that this worker is ready to serve; it counts as capacity from then on."""
+        if not self._is_ready:
+            self._is_ready = True
+            self._announce()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether this worker has been asked to finish what it holds and return."""
+        if not self._channel.leaving:
+            self._channel.attend()
+        return self._channel.leaving
+
+    def accept(self) -> Iterator[socket.socket]:
+        """Yield one connection after another, taking turns with the other workers.
+
+        A connection is in progress, and this worker busy, until the loop asks for the next; it
+        is then closed.  Ends when it is time to leave.  Says ``ready()`` if nobody has.
+        """
+        self.ready()
+        while (accepted := self._gate.accept()) is not None:
+            connection, address = accepted
+            token = self._tally.begin(address)
+            try:
+                yield connection
+            finally:
+                connection.close()
+                self._tally.end(token, failed=False)

@@ -1,0 +1,173 @@
+"""The mold: imports the target once, serves no traffic, forks workers on order (Linux).
+
+Run as ``python -m prefork.worker.mold``, one for each generation.  The workers share its memory
+copy-on-write, cost a fork instead of an interpreter's start, and the arbiter never imports the
+user's code.  After Pitchfork's molds and Android's zygote.
+"""
+
+import argparse
+import gc
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+import setproctitle
+
+from prefork import log, wire
+from prefork.backends.linux import signal_on_parents_death, thread_count
+from prefork.errors import HandlerError
+from prefork.handlers import Target, find
+from prefork.worker.boot import Worker, catch_dumps, failure, finish, settle
+from prefork.worker.plan import Plan, read_plan
+
+#: Signals that must not reach a child before it has made itself independent of its parent.
+_ALL_SIGNALS: Final = signal.valid_signals()
+
+
+class Mold:
+    """Forks workers that all hold what this process has loaded."""
+
+    def __init__(self, plan: Plan, orders: socket.socket, target: Target) -> None:
+        self.plan = plan
+        self.orders = orders
+        self.target = target
+
+    def serve(self) -> None:
+        """Fork a worker for each order, until the arbiter closes the channel or dies."""
+        while True:
+            data, fds, _, _ = socket.recv_fds(self.orders, 4096, 2)
+            if not data:
+                return
+            order = wire.decode_order(data)
+            try:
+                self._fork(order, *fds)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                self.orders.send(wire.encode(wire.NotForked(order.slot, reason)))
+            finally:
+                for fd in fds:
+                    os.close(fd)
+
+    def _fork(self, order: wire.ForkOrder, channel: int, dump: int) -> None:
+        """Fork twice, so that the worker becomes a child of the arbiter, our subreaper.
+
+        The process in between lives until the arbiter has been told of the worker: before that
+        the worker is not the arbiter's child, so its death cannot be seen before its birth.
+        """
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            between = _fork_blocked(lambda: self._fork_again(order, channel, dump, ours, theirs))
+            theirs.close()
+            report = ours.recv(32)
+            if report.isdigit():
+                self.orders.send(wire.encode(wire.Forked(order.slot, int(report))))
+                ours.send(b".")
+            else:
+                self.orders.send(wire.encode(wire.NotForked(order.slot, report.decode())))
+        os.waitpid(between, 0)
+
+    def _fork_again(
+        self,
+        order: wire.ForkOrder,
+        channel: int,
+        dump: int,
+        ours: socket.socket,
+        theirs: socket.socket,
+    ) -> NoReturn:
+        ours.close()
+        try:
+            pid = _fork_blocked(lambda: self._become_worker(order, channel, dump, theirs))
+        except OSError as error:
+            theirs.send((error.strerror or "no process").encode())
+        else:
+            theirs.send(str(pid).encode())
+            theirs.recv(1)
+        os._exit(0)
+
+    def _become_worker(
+        self, order: wire.ForkOrder, channel: int, dump: int, theirs: socket.socket
+    ) -> NoReturn:
+        theirs.close()
+        self.orders.close()
+        status = 1
+        try:
+            worker = Worker(self.plan, order.slot, socket.socket(fileno=channel), dump)
+            status = worker.run(self.target)
+        except BaseException as error:  # noqa: BLE001 (a child never comes back)
+            log.current().exception("worker failed", error, slot=order.slot, pid=os.getpid())
+        finish(status)
+
+
+def _fork_blocked(child: Callable[[], NoReturn]) -> int:
+    """Fork with signals blocked; ``child`` runs in the child, with them unblocked, for ever."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS)
+    try:
+        pid = os.fork()
+    finally:
+        # Also in the child: our handlers only ignore, and what must be heard comes again.
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if pid == 0:
+        try:
+            child()
+        finally:
+            os._exit(70)
+    return pid
+
+
+def main() -> int:
+    """Become the mold that the arguments describe; return its exit status."""
+    parser = argparse.ArgumentParser(prog="prefork.worker.mold", description=__doc__)
+    parser.add_argument("--plan", type=int, required=True, help="descriptor of the plan")
+    parser.add_argument("--channel", type=int, required=True, help="descriptor to the arbiter")
+    parser.add_argument("--dump", type=int, required=True, help="descriptor for stacks")
+    arguments = parser.parse_args()
+    plan = read_plan(arguments.plan)
+    for fd in (arguments.plan, arguments.channel, arguments.dump, plan.scoreboard, plan.mutex):
+        if fd is not None:
+            os.set_inheritable(fd, False)
+    for fd in plan.listeners:
+        os.set_inheritable(fd, False)
+    catch_dumps(arguments.dump)
+    orders = socket.socket(fileno=arguments.channel)
+    title = f"prefork: mold of {plan.settings.name} (generation {plan.generation})"
+    setproctitle.setproctitle(title)
+    settle(plan)
+    # We hold nothing that could be lost, and may be stuck in the user's import.
+    signal_on_parents_death(signal.SIGKILL)
+    try:
+        target = find(plan.settings.target)
+        if not plan.settings.factory:
+            target.handler(factory=False, kind=plan.settings.kind)  # tells early what is wrong
+    except HandlerError as error:
+        orders.send(wire.encode(failure(str(error), error)))
+        return 4
+    if (reason := _unsafe()) is not None:
+        if plan.settings.start == "auto":
+            orders.send(wire.encode(wire.Unsafe(reason)))
+            return 0
+        log.current().warning("fork is not safe", reason=reason, start=plan.settings.start)
+    gc.collect()
+    # What is alive now stays: the collector never again touches, and so never copies, its pages.
+    gc.freeze()
+    orders.send(wire.encode(wire.Loaded()))
+    orders.send(wire.encode(wire.Ready(os.getpid())))
+    Mold(plan, orders, target).serve()
+    return 0
+
+
+def _unsafe() -> str | None:
+    """Tell why this process should not be forked, if so: other threads' locks would be held."""
+    names = [thread.name for thread in threading.enumerate()][1:]
+    if names:
+        return f"importing the target started {len(names)} thread(s): {', '.join(names)}"
+    if (count := thread_count()) > 1:
+        return f"importing the target started {count - 1} thread(s) outside Python"
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

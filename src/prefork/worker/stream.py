@@ -1,0 +1,59 @@
+"""Serves handlers of the kind ``stream``: one call for each connection."""
+
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from prefork import log
+from prefork.worker.gate import Gate
+from prefork.worker.tally import Tally
+
+StreamHandler = Callable[[socket.socket, Any], object]
+
+
+def serve(gate: Gate, handler: StreamHandler, tally: Tally) -> None:
+    """Handle one connection after another until it is time to leave."""
+    while (accepted := gate.accept()) is not None:
+        handle(accepted[0], accepted[1], handler, tally)
+
+
+def serve_threaded(gate: Gate, handler: StreamHandler, tally: Tally, threads: int) -> None:
+    """Handle up to ``threads`` connections at once; none is taken that would have to wait.
+
+    Returns when it is time to leave and every connection is finished.
+    """
+    free = threading.Semaphore(threads)
+
+    def run(connection: socket.socket, address: object, token: int) -> None:
+        try:
+            _call(connection, address, handler, tally, token)
+        finally:
+            free.release()
+
+    with ThreadPoolExecutor(threads, thread_name_prefix="connection") as pool:
+        while free.acquire() and (accepted := gate.accept()) is not None:
+            # Counted before its thread runs: nobody must take this worker for idle.
+            pool.submit(run, *accepted, tally.begin(accepted[1]))
+
+
+def handle(
+    connection: socket.socket, address: object, handler: StreamHandler, tally: Tally
+) -> None:
+    """Call ``handler`` with a connection, count it, close it; survive any exception."""
+    _call(connection, address, handler, tally, tally.begin(address))
+
+
+def _call(
+    connection: socket.socket, address: object, handler: StreamHandler, tally: Tally, token: int
+) -> None:
+    failed = True
+    try:
+        handler(connection, address)
+        failed = False
+    except BaseException as error:  # noqa: BLE001 (also SystemExit must not end the worker)
+        log.current().exception("handler failed", error, peer=str(address))
+    finally:
+        connection.close()
+        tally.end(token, failed=failed)
