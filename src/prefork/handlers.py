@@ -146,7 +146,8 @@ def _module_from_file(path: Path) -> ModuleType:
         raise HandlerError(f"there is no file {resolved}")
     _make_importable(resolved.parent)
     spec = importlib.util.spec_from_file_location(resolved.stem, resolved)
-    assert spec is not None and spec.loader is not None  # every name in .py has a loader
+    assert spec is not None  # every name in .py has a loader
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # Before it runs: dataclasses and pickles look their module up by name.
     sys.modules[resolved.stem] = module

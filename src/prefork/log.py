@@ -84,8 +84,7 @@ class Log:
     def _record(self, level: str, event: str, fields: dict[str, object]) -> None:
         if LEVELS[level] < self.threshold:
             return
-        line = to_json(level, event, fields) if self.as_json else to_text(level, event, fields)
-        data = line.encode("utf-8", "backslashreplace")
+        data = self._formatted(level, event, fields)
         if self.patient:
             self._write(data)
             return
@@ -96,20 +95,37 @@ class Log:
         self.flush()
 
     def flush(self) -> None:
-        """Write the waiting lines that the descriptor takes without blocking."""
-        while self._pending and _takes_a_line(self.fd):
+        """Write the waiting lines, as far as the descriptor takes them without blocking."""
+        while self._pending and _takes_a_page(self.fd):
             if self.lost:
-                lost, self.lost = self.lost, 0
-                self._pending.appendleft(
-                    to_text("warning", "log lines lost", {"count": lost}).encode()
-                )
-            self._write(self._pending.popleft())
+                notice = self._formatted("warning", "log lines lost", {"count": self.lost})
+                if not self._write(notice):
+                    break
+                self.lost = 0
+            # A pipe that says it is writable takes a page; more could block.
+            data = self._pending.popleft()
+            if len(data) > select.PIPE_BUF:
+                self._pending.appendleft(data[select.PIPE_BUF :])
+            if not self._write(data[: select.PIPE_BUF]):
+                self.lost += 1
+                break
+        else:
+            return
+        # Nobody reads there any more, or the disk is full: there is nobody to tell, and nothing
+        # to wait for.
+        self.lost += len(self._pending)
+        self._pending.clear()
 
-    def _write(self, data: bytes) -> None:
+    def _formatted(self, level: str, event: str, fields: dict[str, object]) -> bytes:
+        line = to_json(level, event, fields) if self.as_json else to_text(level, event, fields)
+        return line.encode("utf-8", "backslashreplace")
+
+    def _write(self, data: bytes) -> bool:
         try:
             os.write(self.fd, data)
         except OSError:
-            self.lost += 1  # a full disk or a closed descriptor: there is nobody to tell
+            return False
+        return True
 
 
 def to_text(level: str, event: str, fields: dict[str, object]) -> str:
@@ -142,7 +158,7 @@ def _quoted(value: object) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _takes_a_line(fd: int) -> bool:
+def _takes_a_page(fd: int) -> bool:
     """Tell whether a write of up to a page would not block (POSIX promises it for pipes)."""
     poll = select.poll()
     poll.register(fd, select.POLLOUT)

@@ -6,7 +6,7 @@ without parsing; upwards go JSON lines.  The mold's channel keeps record boundar
 """
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -106,3 +106,16 @@ class Lines:
         """Yield each line that ``data`` completes, without its end."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         yield from lines
+
+
+def arguments(words: Sequence[str]) -> dict[str, list[int]]:
+    """Return the numbers after each ``--name`` on the command line of one of our processes.
+
+    Raises ProtocolError when it is not one.
+    """
+    found: dict[str, list[int]] = {}
+    for name, value in zip(words[::2], words[1::2], strict=True):
+        if not name.startswith("--") or not value.lstrip("-").isdecimal():
+            raise ProtocolError(f"{name} {value} is not an argument of this process")
+        found.setdefault(name[2:], []).append(int(value))
+    return found

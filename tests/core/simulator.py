@@ -43,6 +43,7 @@ class Simulation:
         self.decisions = 0
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
+        self._arbitrate()
 
     def arrive(self, at: float, *, holds: float, clients: int = 1) -> None:
         """Have clients connect at ``at``, each keeping its worker for ``holds`` seconds."""
@@ -51,7 +52,6 @@ class Simulation:
 
     def run(self, until: float) -> None:
         """Go on to the moment ``until``, from happening to happening."""
-        self._arbitrate()
         while (moment := self._next_moment()) <= until:
             assert moment >= self.now, "time stands still or runs backwards"
             self.now = moment

@@ -1,10 +1,9 @@
 """Starts the arbiter: opens everything it owns, runs the loop, closes everything.
 
-Run as ``python -P -m prefork.arbiter --settings FD`` by ``prefork.launch``; ``-P`` because the
-current directory is the user's, and nothing of the user's is ever imported here.
+Run as ``python -P -m prefork.arbiter --settings FD [--parent PID]`` by ``prefork.launch``; ``-P``
+because the current directory is the user's, and nothing of the user's is ever imported here.
 """
 
-import argparse
 import contextlib
 import os
 import selectors
@@ -18,13 +17,12 @@ from typing import Any
 import msgspec
 import setproctitle
 
-from prefork import log
+from prefork import log, wire
 from prefork.arbiter.board import Board
-from prefork.arbiter.children import Children
+from prefork.arbiter.children import Birth, Children
 from prefork.arbiter.loop import Arbiter
 from prefork.arbiter.places import Places, claim_places
 from prefork.backends.linux import signal_on_parents_death
-from prefork.backends.notify import ServiceManager
 from prefork.backends.posix import PosixBackend, memory_file, raise_descriptor_limit
 from prefork.control import ControlServer
 from prefork.core.limits import PoolLimits
@@ -32,7 +30,6 @@ from prefork.core.pool import Pool
 from prefork.core.restart import RestartLimits
 from prefork.core.scaling import ScalingLimits
 from prefork.errors import ListenError, PreforkError, SettingsError
-from prefork.incidents import Inspector
 from prefork.listeners import Listener, open_listeners
 from prefork.log import Log
 from prefork.scoreboard import Scoreboard
@@ -45,17 +42,14 @@ STARTING_AT_ONCE = 16
 
 def main() -> int:
     """Serve as the settings say; return the exit status."""
-    parser = argparse.ArgumentParser(prog="prefork.arbiter", description=__doc__)
-    parser.add_argument("--settings", type=int, required=True, help="descriptor of the settings")
-    parser.add_argument("--parent", type=int, help="process whose death ends the server")
-    arguments = parser.parse_args()
-    with open(arguments.settings, "rb") as file:
+    arguments = wire.arguments(sys.argv[1:])
+    with open(arguments["settings"][0], "rb") as file:
         settings = msgspec.json.decode(file.read(), type=Settings)
     journal = Log(settings.log_level, as_json=settings.log_format == "json", patient=False)
     log.use(journal)
-    if arguments.parent is not None:
+    if "parent" in arguments:
         signal_on_parents_death(signal.SIGTERM)
-        if os.getppid() != arguments.parent:
+        if [os.getppid()] != arguments["parent"]:
             return 0
     try:
         return serve(settings, journal)
@@ -102,13 +96,9 @@ def accept_mode(settings: Settings, listeners: int) -> str:
     workers must wait for all at once.  That every worker learns of the arbiter's death while it
     blocks needs Linux.  Measured in the decision record on accepting.
     """
+    if settings.accept == "blocking" and listeners > 1:
+        raise SettingsError([f"accept is blocking, for one address, but bind has {listeners}"])
     if settings.accept != "auto":
-        if settings.accept == "blocking" and listeners > 1:
-            raise SettingsError(
-                [
-                    f"accept = blocking waits for one address, but bind has {listeners}; use exclusive"
-                ]
-            )
         return settings.accept
     if sys.platform != "linux":
         return "mutex"
@@ -144,21 +134,10 @@ def assemble(
     backend = PosixBackend(shared)
     backend.catch_signals()
     board = Board(Scoreboard.create(places.scoreboard), os.getpid())
-    inspector = Inspector(backend)
     pool = Pool(pool_limits(settings, fork=fork), monotonic())
-    children = Children(
-        pool,
-        backend,
-        board,
-        inspector,
-        selector,
-        journal,
-        plan=plan_file,
-        inherited=inherited,
-        incidents=places.incidents,
-    )
-    manager = ServiceManager()
-    return Arbiter(pool, backend, children, board, listeners, inspector, manager, selector, journal)
+    birth = Birth(plan_file, inherited, places.incidents)
+    children = Children(pool, backend, board, selector, journal, birth)
+    return Arbiter(pool, backend, children, listeners, selector, journal)
 
 
 def pool_limits(settings: Settings, *, fork: bool) -> PoolLimits:

@@ -3,6 +3,7 @@
 import selectors
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -30,6 +31,15 @@ from prefork.incidents import Inspector, guilty_frame, write_incident
 from prefork.log import Log
 
 
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What every child is born with, and where what is found out about its end is written."""
+
+    plan: int  #: descriptor
+    inherited: Sequence[int]  #: the listeners' descriptors
+    incidents: Path | None  #: directory
+
+
 class Children:
     """All living children of the arbiter, by slot."""
 
@@ -38,30 +48,24 @@ class Children:
         pool: Pool,
         backend: PosixBackend,
         board: Board,
-        inspector: Inspector,
         selector: selectors.BaseSelector,
         log: Log,
-        *,
-        plan: int,
-        inherited: Sequence[int],
-        incidents: Path | None,
+        birth: Birth,
     ) -> None:
         self.by_slot: dict[int, Child] = {}
+        self.inspector = Inspector(backend)
         self._pool = pool
         self._backend = backend
-        self._board = board
-        self._inspector = inspector
+        self.board = board
         self._selector = selector
         self._log = log
-        self._plan = plan
-        self._inherited = inherited
-        self._incidents = incidents
+        self._birth = birth
         self._memory = OutOfMemoryKills()
         self._load_failure_told = False
 
     def start_mold(self, generation: int) -> None:
         """Start the mold."""
-        self._begin(MOLD, lambda: self._backend.start_mold(generation, self._plan, MOLD))
+        self._begin(MOLD, lambda: self._backend.start_mold(generation, self._birth.plan, MOLD))
 
     def start(self, slot: int, generation: int, *, fork: bool) -> None:
         """Start a worker: by an order to the mold, or as a fresh interpreter."""
@@ -71,12 +75,14 @@ class Children:
         else:
             self._begin(
                 slot,
-                lambda: self._backend.spawn(slot, generation, self._plan, self._inherited),
+                lambda: self._backend.spawn(
+                    slot, generation, self._birth.plan, self._birth.inherited
+                ),
             )
 
     def _begin(self, slot: int, start: Callable[[], Child]) -> None:
         # Before the process exists: from then on its row is its own.
-        self._board.prepare(self._pool.records[slot])
+        self.board.prepare(self._pool.records[slot])
         try:
             child = start()
         except OSError as error:
@@ -89,11 +95,11 @@ class Children:
 
     def _fail_to_spawn(self, slot: int, reason: str) -> None:
         self._log.error("worker not started", **self._name(slot), reason=reason)
-        self._board.vacate(slot)
+        self.board.vacate(slot)
         self._pool.apply(SpawnFailed(slot, reason), monotonic())
 
     def _started(self, child: Child) -> None:
-        self._board.occupy(child)
+        self.board.occupy(child)
         self._log.info("worker started" if child.slot != MOLD else "mold started", **_fields(child))
 
     def drain(self, slot: int) -> None:
@@ -123,12 +129,12 @@ class Children:
     def inspect(self, slot: int, now: float) -> None:
         """Record the incident of a hung process."""
         child = self.by_slot[slot]
-        held = self._board.held_by(child, now) if slot != MOLD else {}
+        held = self.board.held_by(child, now) if slot != MOLD else {}
         held["state"] = str(self._pool.records[slot].state)
-        self._inspector.inspect(child, now, partial(self._record_incident, child, held))
+        self.inspector.inspect(child, now, partial(self._record_incident, child, held))
 
     def _record_incident(self, child: Child, held: dict[str, Any], report: dict[str, Any]) -> None:
-        path = write_incident(self._incidents, {"what": "worker hung", **held, **report})
+        path = write_incident(self._birth.incidents, {"what": "worker hung", **held, **report})
         self._log.error(
             "worker hung" if child.slot != MOLD else "mold hung",
             **_fields(child),
@@ -157,18 +163,18 @@ class Children:
 
     def _end(self, child: Child, status: ExitStatus) -> None:
         self._hear(child)  # what it said before it died
-        self._inspector.forget(child)
+        self.inspector.forget(child)
         slot = child.slot
         if status.signal == "SIGKILL" and not child.doomed and self._memory.happened():
             status = ExitStatus(signal=status.signal, out_of_memory=True)
-        counted = self._board.counted(child)
+        counted = self.board.counted(child)
         self._log.info(
             "worker exited" if slot != MOLD else "mold exited",
             **_fields(child),
             status=status,
             cause=self._pool.cause_of(slot, status),
             accepted=counted.accepted,
-            after=self._board.age(child, monotonic()),
+            after=self.board.age(child, monotonic()),
         )
         self._forget(child)
         self._pool.apply(WorkerExited(slot, status, counted.accepted), monotonic())
@@ -183,7 +189,7 @@ class Children:
 
     def _forget(self, child: Child) -> None:
         self._silence(child)
-        self._board.vacate(child.slot)
+        self.board.vacate(child.slot)
         child.close()
         del self.by_slot[child.slot]
 
@@ -249,7 +255,7 @@ class Children:
         if child.slot == MOLD:
             self._log.info("mold ready", **_fields(child))
         else:
-            self._log.info("worker ready", **_fields(child), after=self._board.age(child, now))
+            self._log.info("worker ready", **_fields(child), after=self.board.age(child, now))
 
     def _tell_load_failure(self, child: Child, reason: str, traceback: str) -> None:
         """Log the reason; the traceback only once, however many workers meet with it."""

@@ -4,9 +4,8 @@ import selectors
 import signal
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any, Final
+from typing import ClassVar, Final
 
-from prefork.arbiter.board import Board
 from prefork.arbiter.children import Children
 from prefork.arbiter.operators import Operators
 from prefork.backends.notify import ServiceManager
@@ -24,13 +23,15 @@ from prefork.core.actions import (
 from prefork.core.events import ConnectionArrived, Event, LimitsChanged, StopRequested
 from prefork.core.pool import Pool
 from prefork.core.snapshot import Snapshot
-from prefork.incidents import Inspector
 from prefork.listeners import Listener
 from prefork.log import Log
 from prefork.scoreboard import SLOTS
 
 #: Seconds that a stop waits for handshakes under way: a few round trips of a slow network.
 HANDSHAKE_PATIENCE: Final = 1.0
+
+#: Decisions that have an event of their own, ``worker hung`` and ``stopping``.
+_LOGGED_ELSEWHERE: Final = ("hang", "stop")
 
 
 class Arbiter:
@@ -41,22 +42,18 @@ class Arbiter:
         pool: Pool,
         backend: PosixBackend,
         children: Children,
-        board: Board,
         listeners: Sequence[Listener],
-        inspector: Inspector,
-        manager: ServiceManager,
         selector: selectors.BaseSelector,
         log: Log,
     ) -> None:
         self.pool = pool
         self.backend = backend
         self.children = children
-        self.board = board
         self.listeners = listeners
-        self.inspector = inspector
-        self.manager = manager
         self.selector = selector
         self.log = log
+        self.board = children.board
+        self.manager = ServiceManager()
         self.operators = Operators(self)
         self._watched = False
         self._interrupted = False
@@ -67,7 +64,9 @@ class Arbiter:
     def run(self) -> int:
         """Supervise until every worker is gone; return the exit status."""
         while not self.pool.finished:
-            for action in self.pool.decide(self.snapshot()):
+            actions = self.pool.decide(self.snapshot())
+            self._log_decisions()
+            for action in actions:
                 self.perform(action)
             self.report()
             self.wait()
@@ -108,17 +107,17 @@ class Arbiter:
                 for listener in self.listeners:
                     listener.stop_listening()
 
-    def report(self) -> None:
-        """Bring scoreboard, log and service manager up to date with the pool."""
+    def _log_decisions(self) -> None:
         for decision in self.pool.journal.since(self._reported):
             if decision.kind == "scale":
-                self.log.info(
-                    "pool scaled",
-                    **{"from": decision.before, "to": decision.after, "why": decision.why},
-                )
-            else:
-                self.log.info("pool decided", kind=decision.kind, why=decision.why)
+                change = {"from": decision.before, "to": decision.after}
+                self.log.info("pool scaled", **change, why=decision.why)
+            elif decision.kind not in _LOGGED_ELSEWHERE:
+                self.log.warning("pool decided", kind=decision.kind, why=decision.why)
         self._reported = self.pool.journal.total
+
+    def report(self) -> None:
+        """Bring the scoreboard and the service manager up to date with the pool."""
         self.board.publish(self.pool)
         self.manager.report(str(self.pool.state), len(self.pool.records))
         self.log.flush()
@@ -132,11 +131,15 @@ class Arbiter:
         for callback in ready:
             callback()
         now = monotonic()
-        self.inspector.look(now)
+        self.children.inspector.look(now)
         self.manager.beat(now)
 
     def _patience(self) -> float | None:
-        deadlines = (self.pool.deadline(), self.inspector.deadline(), self.manager.deadline())
+        deadlines = (
+            self.pool.deadline(),
+            self.children.inspector.deadline(),
+            self.manager.deadline(),
+        )
         moments = [moment for moment in deadlines if moment is not None]
         return max(min(moments) - monotonic(), 0.0) if moments else None
 
@@ -193,7 +196,7 @@ class Arbiter:
     def _not_offered(self) -> None:
         self.log.warning("signal ignored", reason="this version does not reload or upgrade")
 
-    _SIGNALS: dict[signal.Signals, Callable[["Arbiter"], Any]] = {
+    _SIGNALS: ClassVar[dict[signal.Signals, Callable[["Arbiter"], None]]] = {
         signal.SIGCHLD: lambda self: self.children.reap(),
         signal.SIGTERM: lambda self: self.stop(at_once=False, reason="SIGTERM"),
         signal.SIGINT: _interrupt,

@@ -4,25 +4,42 @@ import time
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from prefork.arbiter.board import Board
+from prefork.arbiter.children import Children
 from prefork.control import Reply
+from prefork.core.pool import Pool
 from prefork.core.states import MOLD
 from prefork.errors import ControlError
 from prefork.scoreboard import SLOTS
 from prefork.status import status_of
 
-if TYPE_CHECKING:
-    from prefork.arbiter.loop import Arbiter
-
 Request = dict[str, Any]
+
+
+class Server(Protocol):
+    """What operators can see and do."""
+
+    pool: Pool
+    children: Children
+    board: Board
+
+    def report(self) -> None:
+        """Bring the scoreboard up to date."""
+
+    def resize(self, minimum: int, maximum: int) -> None:
+        """Take on new limits of the pool's size."""
+
+    def stop(self, *, at_once: bool, reason: str) -> None:
+        """Begin to end the server."""
 
 
 class Operators:
     """One method for each command; each answers by ``reply``, now or later."""
 
-    def __init__(self, arbiter: "Arbiter") -> None:
-        self._arbiter = arbiter
+    def __init__(self, server: Server) -> None:
+        self._server = server
 
     def handle(self, request: Request, reply: Reply) -> None:
         """Carry out ``request``; raises ControlError, a sentence, when that is not possible."""
@@ -35,15 +52,14 @@ class Operators:
         }
         command = commands.get(request.get("command"))
         if command is None:
-            raise ControlError(
-                f"there is no command {request.get('command')!r}; there are {', '.join(map(str, commands))}"
-            )
+            offered = ", ".join(str(name) for name in commands)
+            raise ControlError(f"no command is {request.get('command')!r}; there are {offered}")
         command(request, reply)
 
     def _status(self, request: Request, reply: Reply) -> None:
         del request
-        self._arbiter.report()
-        reply(status_of(self._arbiter.board.scoreboard, monotonic()))
+        self._server.report()
+        reply(status_of(self._server.board.scoreboard, monotonic()))
 
     def _scale(self, request: Request, reply: Reply) -> None:
         minimum, maximum = request.get("minimum"), request.get("maximum")
@@ -53,20 +69,20 @@ class Operators:
             raise ControlError(f"cannot scale to {minimum}..{maximum}; 0 <= MIN <= MAX, 1 <= MAX")
         if maximum > SLOTS // 2:
             raise ControlError(f"cannot scale to {maximum} workers; at most {SLOTS // 2} fit")
-        if self._arbiter.pool.state == "stopping":
+        if self._server.pool.state == "stopping":
             raise ControlError("cannot scale a server that is stopping")
-        self._arbiter.resize(minimum, maximum)
-        target = self._arbiter.pool.target
+        self._server.resize(minimum, maximum)
+        target = self._server.pool.target
         reply({"minimum": minimum, "maximum": maximum, "target": target})
 
     def _stop(self, request: Request, reply: Reply) -> None:
         at_once = bool(request.get("now"))
-        self._arbiter.stop(at_once=at_once, reason="prefork stop")
+        self._server.stop(at_once=at_once, reason="prefork stop")
         reply({"state": "stopping"})
 
     def _dump(self, request: Request, reply: Reply) -> None:
         wanted = request.get("slot")
-        children = self._arbiter.children.by_slot
+        children = self._server.children.by_slot
         slots = sorted(slot for slot in children if slot != MOLD) if wanted is None else [wanted]
         if missing := [slot for slot in slots if slot not in children]:
             raise ControlError(f"there is no worker in slot {missing[0]}")
@@ -75,12 +91,12 @@ class Operators:
             reply({"workers": []})
         for slot in slots:
             collect = partial(self._collect, reports, len(slots), reply)
-            self._arbiter.inspector.inspect(children[slot], monotonic(), collect)
+            self._server.children.inspector.inspect(children[slot], monotonic(), collect)
 
     def _collect(
         self, reports: list[dict[str, Any]], expected: int, reply: Reply, report: dict[str, Any]
     ) -> None:
-        record = self._arbiter.pool.records.get(report["slot"])
+        record = self._server.pool.records.get(report["slot"])
         reports.append({**report, "state": str(record.state) if record else "gone"})
         if len(reports) == expected:
             reply({"workers": sorted(reports, key=lambda report: int(report["slot"]))})
@@ -100,7 +116,7 @@ class Operators:
                         "why": decision.why,
                         "inputs": dict(decision.inputs),
                     }
-                    for decision in self._arbiter.pool.journal
+                    for decision in self._server.pool.journal
                 ]
             }
         )

@@ -81,7 +81,7 @@ def _given(line: Line, place: str) -> dict[str, Given]:
         flags = [kept.flag for kept in line.kept if kept.dest in (*_PLACES, "bind")]
         found["bind"] = Given((*before, *addresses), f"flag {', '.join(dict.fromkeys(flags))}")
     if line.words:
-        found["target"] = Given((line.words[0],), "argument")
+        found["target"] = Given((line.words[0],), "argument TARGET")
     return found
 
 

@@ -1,8 +1,9 @@
 """``prefork status``: the pool at a glance, also while the arbiter is stopped."""
 
+import contextlib
 import json
 import select
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from prefork.cli.arguments import Line
@@ -28,43 +29,45 @@ def run(argv: Sequence[str]) -> int:
     parser.add("watch", "--watch", help="show it anew each second, until Ctrl-C")
     line = parsed(parser, argv)
     refuse_mistakes(line)
-    look = _look(line)
-    if line.has("watch"):
-        _watch(look, as_json=line.has("json"))
-    elif line.has("json"):
-        print_json(look())
-    else:
-        # rich takes ten times as long to import as all else here; JSON does without it.
-        from prefork.cli import tables
+    with _looking(line) as look:
+        if line.has("watch"):
+            _watch(look, as_json=line.has("json"))
+        elif line.has("json"):
+            print_json(look())
+        else:
+            # rich takes ten times as long to import as all else here; JSON does without it.
+            from prefork.cli import tables
 
-        tables.console().print(tables.status_table(look()))
+            tables.console().print(tables.status_table(look()))
     return 0
 
 
-def _look(line: Line) -> Callable[[], Status]:
-    """Return what looks: into the server's file, or, with ``--control``, by asking it."""
+@contextlib.contextmanager
+def _looking(line: Line) -> Iterator[Callable[[], Status]]:
+    """Yield what looks: into the server's file, or, with ``--control``, by asking it."""
     if line.has("control"):
-        control = connected(line)
-        return lambda: dict(control.ask("status"))
+        with connected(line) as control:
+            yield lambda: dict(control.ask("status"))
+        return
     server = found(line.last("name"))
 
     def read() -> Status:
         try:
             return read_status(server.scoreboard)
+        except FileNotFoundError as error:
+            raise ControlError(f"the server {server.name} is gone") from error
         except (OSError, ProtocolError) as error:
             raise ControlError(f"the status of {server.name} cannot be read: {error}") from error
 
-    return read
+    yield read
 
 
 def _watch(look: Callable[[], Status], *, as_json: bool) -> None:
-    try:
+    with contextlib.suppress(KeyboardInterrupt):  # that is how one stops watching
         if as_json:
             _watch_as_lines(look)
         else:
-            _watch_as_table(look)
-    except KeyboardInterrupt:
-        pass  # that is how one stops watching
+            _watch_as_tables(look)
 
 
 def _watch_as_lines(look: Callable[[], Status]) -> None:
@@ -73,12 +76,17 @@ def _watch_as_lines(look: Callable[[], Status]) -> None:
         select.select([], [], [], _PERIOD)
 
 
-def _watch_as_table(look: Callable[[], Status]) -> None:
+def _watch_as_tables(look: Callable[[], Status]) -> None:
     from rich.live import Live
 
     from prefork.cli import tables
 
-    with Live(tables.status_table(look()), console=tables.console(), auto_refresh=False) as live:
+    console = tables.console()
+    if not console.is_terminal:  # there is nothing to draw over
+        while True:
+            console.print(tables.status_table(look()))
+            select.select([], [], [], _PERIOD)
+    with Live(tables.status_table(look()), console=console, auto_refresh=False) as live:
         while True:
             select.select([], [], [], _PERIOD)
             live.update(tables.status_table(look()), refresh=True)

@@ -40,12 +40,16 @@ def _look(situation: Situation, snapshot: Snapshot) -> Look | None:
     if len(rows) < len(ready):
         return None
     arrived, situation.arrived = situation.arrived, False
+    idle = idle_slot(live, rows) is not None
+    queued = snapshot.queued
+    if queued is None and arrived and not idle:
+        queued = 1  # Nobody can count who waits, but whoever woke us found nobody free.
     return Look(
         now=snapshot.now,
         active=sum(row.active for row in rows.values()),
-        queued=snapshot.queued,
+        queued=queued,
         accepted={slot: row.accepted for slot, row in rows.items()},
-        can_shrink=len(live) < situation.size.target or idle_slot(live, rows) is not None,
+        can_shrink=len(live) < situation.size.target or idle,
         arrived=arrived,
     )
 

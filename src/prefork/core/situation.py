@@ -44,7 +44,8 @@ class Situation:
         before = self.size.target
         self.size.change_limits(scaling, now)
         change = Change(before, self.size.target, f"the limits are {minimum} to {maximum} now")
-        self.note_change(change, now, {"minimum": minimum, "maximum": maximum})
+        if change.after != change.before:
+            self.note_change(change, now, {"minimum": minimum, "maximum": maximum})
 
     def count_failure(self, record: WorkerRecord, now: float, reason: str) -> None:
         """Count a failed start of ``record``'s process."""

@@ -26,11 +26,8 @@ class Look:
 
     @property
     def demand(self) -> int:
-        """Units in progress or waiting.
-
-        Who woke us is one that waits, if nobody can say how many wait.
-        """
-        return self.active + (int(self.arrived) if self.queued is None else self.queued)
+        """Units in progress or waiting."""
+        return self.active + (self.queued or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +99,12 @@ class Size:
         after = self.target + growth(self._level - self.target, self._step)
         self._step = 1 if after == self._level else next_step(self._step)
         self._stepped_at = look.now
-        waiting = "an unknown number" if look.queued is None else look.queued
+        waiting = "an unknown number" if look.queued is None else str(look.queued)
         return Change(
             self.target,
             after,
-            f"{look.active} units in progress and {waiting} waiting want {self._level} workers",
+            f"{_counted(look.active, 'unit')} in progress and {waiting} waiting want "
+            f"{_counted(self._level, 'worker')}",
         )
 
     def _shrunk(self, look: Look) -> Change | None:
@@ -119,8 +117,8 @@ class Size:
         return Change(
             self.target,
             self.target - 1,
-            f"for {self.limits.scale_down_delay:g} s no more than {self._levels.highest()} "
-            "workers were wanted",
+            f"{_counted(self._levels.highest(), 'worker')} would have been enough for "
+            f"{self.limits.scale_down_delay:g} s",
         )
 
     def _shrink_due(self) -> float | None:
@@ -144,3 +142,7 @@ class Size:
         if due is not None:
             moments.append(due if due > now else now + LOOK_EVERY)
         return min(moments, default=None)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

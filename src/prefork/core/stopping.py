@@ -24,7 +24,10 @@ class Stop:
     next_look: float | None = None
 
     def close(self, now: float) -> None:
-        """Enter the phase in which the accept queues run empty."""
+        """Enter the phase in which the accept queues run empty, if there is time for it."""
+        if now >= self.until:
+            self.leave()
+            return
         self.phase = Phase.EMPTYING
         # The snapshot of now is older than the closing: it cannot say that nobody waits.
         self.next_look = min(now + LOOK_EVERY, self.until)

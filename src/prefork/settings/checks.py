@@ -55,8 +55,7 @@ def _delays(values: Values, given: Layer) -> Iterator[str]:
             "restart-delay",
             f"{first:g}",
             given["restart-delay"],
-            f"it is at most restart-delay-max, which is {longest:g} "
-            f"({given['restart-delay-max'].source})",
+            f"it is at most restart-delay-max, which is {longest:g} ({source})",
         )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -52,11 +53,11 @@ class Option:
         return values[0] if len(values) == 1 else values
 
     def text(self, settings: object) -> str:
-        """Return the same as it could be written in a flag."""
+        """Return the same as a variable of the environment would have it."""
         value = self.value(settings)
         if value is None:
             return ""
-        return " ".join(value) if self.many else self.form.show(value)
+        return shlex.join(value) if self.many else self.form.show(value)
 
 
 def setting(name: str, *, value: Any = dataclasses.MISSING, **declared: Any) -> Any:

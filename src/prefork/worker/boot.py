@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
@@ -31,6 +32,19 @@ from prefork.worker.plan import Plan
 from prefork.worker.servers import stream_handler
 from prefork.worker.stream import serve, serve_threaded
 from prefork.worker.tally import SharedTally, SoleTally, Tally
+
+
+def take_over(plan: Plan, arguments: Mapping[str, Sequence[int]]) -> tuple[socket.socket, int]:
+    """Keep what we inherited from the programs we start; return our channel and dump file.
+
+    Inherited descriptors are inheritable, and the user's code may start programs.
+    """
+    (channel,), (dump,) = arguments["channel"], arguments["dump"]
+    inherited = (*arguments["plan"], channel, dump, plan.scoreboard, plan.mutex, *plan.listeners)
+    for fd in inherited:
+        if fd is not None:
+            os.set_inheritable(fd, False)
+    return socket.socket(fileno=channel), dump
 
 
 def settle(plan: Plan) -> None:
@@ -143,8 +157,6 @@ class Worker:
             channel=self.channel,
             gate=gate,
             tally=tally,
-            announce=lambda: self.channel.tell(wire.Ready(os.getpid())),
-            log=log.current(),
         )
         try:
             handler.target(context)

@@ -1,9 +1,10 @@
 """What a handler of the kind ``program`` is given: it accepts for itself."""
 
+import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from prefork.log import Log
+from prefork import log, wire
 from prefork.worker.channel import Channel
 from prefork.worker.gate import Gate
 from prefork.worker.tally import Tally
@@ -25,24 +26,21 @@ class WorkerContext:
         channel: Channel,
         gate: Gate,
         tally: Tally,
-        announce: Callable[[], None],
-        log: Log,
     ) -> None:
         self.slot = slot  #: this worker's place in the pool
         self.generation = generation  #: rises with each reload
         self.listeners = tuple(listeners)  #: the shared sockets, in the order of ``bind``
-        self.log = log  #: writes events to the server's log
+        self.log = log.current()  #: writes events to the server's log
         self._channel = channel
         self._gate = gate
         self._tally = tally
-        self._announce = announce
         self._is_ready = False
 
     def ready(self) -> None:
         """Say that this worker is ready to serve; it counts as capacity from then on."""
         if not self._is_ready:
             self._is_ready = True
-            self._announce()
+            self._channel.tell(wire.Ready(os.getpid()))
 
     @property
     def stopping(self) -> bool:

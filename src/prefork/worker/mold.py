@@ -5,7 +5,6 @@ copy-on-write, cost a fork instead of an interpreter's start, and the arbiter ne
 user's code.  After Pitchfork's molds and Android's zygote.
 """
 
-import argparse
 import gc
 import os
 import signal
@@ -21,7 +20,7 @@ from prefork import log, wire
 from prefork.backends.linux import signal_on_parents_death, thread_count
 from prefork.errors import HandlerError
 from prefork.handlers import Target, find
-from prefork.worker.boot import Worker, catch_dumps, failure, finish, settle
+from prefork.worker.boot import Worker, catch_dumps, failure, finish, settle, take_over
 from prefork.worker.plan import Plan, read_plan
 
 #: Signals that must not reach a child before it has made itself independent of its parent.
@@ -120,19 +119,10 @@ def _fork_blocked(child: Callable[[], NoReturn]) -> int:
 
 def main() -> int:
     """Become the mold that the arguments describe; return its exit status."""
-    parser = argparse.ArgumentParser(prog="prefork.worker.mold", description=__doc__)
-    parser.add_argument("--plan", type=int, required=True, help="descriptor of the plan")
-    parser.add_argument("--channel", type=int, required=True, help="descriptor to the arbiter")
-    parser.add_argument("--dump", type=int, required=True, help="descriptor for stacks")
-    arguments = parser.parse_args()
-    plan = read_plan(arguments.plan)
-    for fd in (arguments.plan, arguments.channel, arguments.dump, plan.scoreboard, plan.mutex):
-        if fd is not None:
-            os.set_inheritable(fd, False)
-    for fd in plan.listeners:
-        os.set_inheritable(fd, False)
-    catch_dumps(arguments.dump)
-    orders = socket.socket(fileno=arguments.channel)
+    arguments = wire.arguments(sys.argv[1:])
+    plan = read_plan(arguments["plan"][0])
+    orders, dump = take_over(plan, arguments)
+    catch_dumps(dump)
     title = f"prefork: mold of {plan.settings.name} (generation {plan.generation})"
     setproctitle.setproctitle(title)
     settle(plan)

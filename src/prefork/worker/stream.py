@@ -1,5 +1,6 @@
 """Serves handlers of the kind ``stream``: one call for each connection."""
 
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from prefork import log
+from prefork.listeners import peer_text
 from prefork.worker.gate import Gate
 from prefork.worker.tally import Tally
 
@@ -53,7 +55,16 @@ def _call(
         handler(connection, address)
         failed = False
     except BaseException as error:  # noqa: BLE001 (also SystemExit must not end the worker)
-        log.current().exception("handler failed", error, peer=str(address))
+        _tell_failure(error, address)
     finally:
         connection.close()
         tally.end(token, failed=failed)
+
+
+def _tell_failure(error: BaseException, address: object) -> None:
+    log.current().exception(
+        "handler failed",
+        error,
+        pid=os.getpid(),
+        peer=peer_text(address),
+    )

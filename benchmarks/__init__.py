@@ -1,0 +1,1 @@
+"""Benchmarks of prefork, each against a rival or a target; see README.md."""

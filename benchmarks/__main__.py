@@ -1,0 +1,41 @@
+"""Runs the benchmarks that are named, or all; prints a table of each."""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+
+from benchmarks import cpu, even, grow, idle, many, ondemand, replace
+from benchmarks.load import compiled
+from benchmarks.report import Measure, Options, machine, markdown, progress
+
+BENCHMARKS: dict[str, Callable[[Options], list[Measure]]] = {
+    "cpu": cpu.run,
+    "even": even.run,
+    "replace": partial(replace.run, start="fork"),
+    "replace-spawn": partial(replace.run, start="spawn"),
+    "idle": idle.run,
+    "many": many.run,
+    "ondemand": ondemand.run,
+    "grow": grow.run,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds of cpu [7]")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each run in them [2]")
+    arguments = parser.parse_args()
+    names = arguments.names or list(BENCHMARKS)
+    if unknown := set(names) - set(BENCHMARKS):
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
+    print(machine(), end="\n\n")
+    with compiled() as load:
+        options = Options(load, arguments.rounds, arguments.seconds)
+        for name in names:
+            progress(f"{name} ...")
+            print(markdown(name, BENCHMARKS[name](options)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+/* A load generator: one thread, epoll, closed loop.
+ *
+ *   load conn PORT CLIENTS SECONDS   connect, send 64 bytes, receive 64, close; again
+ *   load held PORT CLIENTS SECONDS   connect once; send 64 bytes, receive 64; again
+ *   load ask  PORT CLIENTS SECONDS   connect, receive 16 bytes with the server's process id,
+ *                                    send 64 bytes, receive 64, close; again
+ *
+ * Ends after SECONDS or at SIGTERM, and prints one JSON object: the operations completed, the
+ * percentiles of their durations, and of each one that failed the process id it had been told
+ * (0: none yet) and when it failed.  Times are seconds, moments those of CLOCK_MONOTONIC.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MESSAGE = 64, GREETING = 16, CLIENTS_LIMIT = 1024, FAILURES_LIMIT = 10000 };
+enum mode { CONN, HELD, ASK };
+
+struct client {
+	int fd;
+	int greeted; /* the server's process id has been read, or is not expected */
+	int received; /* bytes of the greeting or the answer so far */
+	int pid;
+	int64_t begun;
+	char data[MESSAGE + 1];
+};
+
+struct failure {
+	int pid;
+	int64_t at;
+};
+
+static enum mode mode;
+static struct sockaddr_in server;
+static int epoll;
+static struct client clients[CLIENTS_LIMIT];
+static struct failure failures[FAILURES_LIMIT];
+static int failed;
+static int64_t operations;
+static volatile sig_atomic_t stopped;
+
+static int64_t now(void)
+{
+	struct timespec time;
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+}
+
+/* Durations are counted in buckets: 128 for each power of two, so within 1 %. */
+enum { SUB = 7, BUCKETS = 64 << SUB };
+static int64_t histogram[BUCKETS];
+
+static int bucket(int64_t duration)
+{
+	int shift = 0;
+	while (duration >> shift >= 2 << SUB)
+		shift++;
+	return (shift << SUB) + (int)(duration >> shift);
+}
+
+static double percentile(double part)
+{
+	int64_t left = (int64_t)(operations * part);
+	for (int i = 0; i < BUCKETS; i++)
+		if ((left -= histogram[i]) < 0) {
+			int shift = i < 2 << SUB ? 0 : (i >> SUB) - 1;
+			return (double)((int64_t)(i - (shift << SUB)) << shift) / 1e9;
+		}
+	return 0;
+}
+
+static void fail(struct client *client)
+{
+	if (failed < FAILURES_LIMIT)
+		failures[failed++] = (struct failure){client->pid, now()};
+	if (failed == FAILURES_LIMIT)
+		stopped = 1;
+}
+
+static int ask(struct client *client)
+{
+	static const char message[MESSAGE] = "ping";
+	client->received = 0;
+	return send(client->fd, message, MESSAGE, MSG_NOSIGNAL) == MESSAGE;
+}
+
+/* Connecting blocks, which takes no time on the loopback while the accept queue has room.
+ * The clients' addresses vary, so ports in TIME_WAIT never run out. */
+static int connected(struct client *client)
+{
+	static uint32_t turn;
+	struct sockaddr_in own = {.sin_family = AF_INET};
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
+	int yes = 1;
+
+	client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	client->pid = client->received = 0;
+	client->greeted = mode != ASK;
+	own.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 256 + turn++ % 200);
+	setsockopt(client->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
+	return !bind(client->fd, (struct sockaddr *)&own, sizeof own)
+	       && !connect(client->fd, (struct sockaddr *)&server, sizeof server)
+	       && (mode == ASK || ask(client))
+	       && !epoll_ctl(epoll, EPOLL_CTL_ADD, client->fd, &event);
+}
+
+static void begin(struct client *client)
+{
+	while (!stopped) {
+		client->begun = now();
+		if (connected(client))
+			return;
+		fail(client);
+		close(client->fd);
+	}
+}
+
+/* Returns whether the client goes on with the connection it has. */
+static int advance(struct client *client)
+{
+	int wanted = client->greeted ? MESSAGE : GREETING;
+	ssize_t count = recv(client->fd, client->data + client->received,
+	                     wanted - client->received, MSG_DONTWAIT);
+	if (count < 0 && errno == EAGAIN)
+		return 1;
+	if (count <= 0) {
+		fail(client);
+		return 0;
+	}
+	client->received += count;
+	if (client->received < wanted)
+		return 1;
+	if (!client->greeted) {
+		client->data[wanted] = 0;
+		client->pid = atoi(client->data);
+		client->greeted = 1;
+		if (ask(client))
+			return 1;
+		fail(client);
+		return 0;
+	}
+	int64_t moment = now();
+	operations++;
+	histogram[bucket(moment - client->begun)]++;
+	if (mode != HELD)
+		return 0;
+	client->begun = moment;
+	if (ask(client))
+		return 1;
+	fail(client);
+	return 0;
+}
+
+static void report(double seconds)
+{
+	printf("{\"ops\": %lld, \"errors\": %d, \"seconds\": %.6f, \"p50\": %.7f, \"p99\": %.7f, ",
+	       (long long)operations, failed, seconds, percentile(0.5), percentile(0.99));
+	printf("\"failures\": [");
+	for (int i = 0; i < failed; i++)
+		printf("%s[%d, %.6f]", i ? ", " : "", failures[i].pid, failures[i].at / 1e9);
+	printf("]}\n");
+}
+
+static void stop(int signal)
+{
+	(void)signal;
+	stopped = 1;
+}
+
+int main(int argc, char **argv)
+{
+	struct epoll_event events[64];
+	if (argc != 5)
+		return 2;
+	mode = strcmp(argv[1], "conn") == 0 ? CONN : strcmp(argv[1], "held") == 0 ? HELD : ASK;
+	server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(atoi(argv[2]))};
+	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	int count = atoi(argv[3]);
+	if (count < 1 || count > CLIENTS_LIMIT)
+		return 2;
+	signal(SIGTERM, stop);
+	epoll = epoll_create1(EPOLL_CLOEXEC);
+	int64_t start = now(), end = start + (int64_t)(atof(argv[4]) * 1e9);
+	for (int i = 0; i < count; i++)
+		begin(&clients[i]);
+	while (!stopped && now() < end) {
+		int ready = epoll_wait(epoll, events, 64, 20);
+		for (int i = 0; i < ready; i++) {
+			struct client *client = events[i].data.ptr;
+			if (!advance(client)) {
+				close(client->fd);
+				begin(client);
+			}
+		}
+	}
+	report((now() - start) / 1e9);
+	return 0;
+}

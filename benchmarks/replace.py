@@ -1,0 +1,114 @@
+"""How soon a killed worker has a successor, and who is hurt: kill -9 under load, many times."""
+
+import os
+import random
+import select
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+
+from benchmarks.load import Outcome, outcome
+from benchmarks.processes import lock_holders
+from benchmarks.report import Measure, Options, at_most, progress, spread
+from benchmarks.servers import Prefork
+
+WORKERS = 6
+CLIENTS = 4
+KILLS = 100
+APART = 0.02  #: seconds from a successor's readiness to the next kill
+LIMIT = 120.0  #: seconds that all of it may take
+
+#: Seconds in which a client learns that its worker was killed.
+HEARD_WITHIN = 0.1
+
+#: Accept mode, how a victim is chosen, and the most milliseconds that the median may be.
+Choose = Callable[[Prefork], int]
+
+
+def run(options: Options, *, start: str) -> list[Measure]:
+    """Kill workers, and holders of the accept mutex, of a server that starts them by ``start``."""
+    limit = 20.0 if start == "fork" else None
+    return [
+        *_measure(options, f"{start}, any worker", _any, limit, "--start", start),
+        *_measure(
+            options,
+            f"{start}, the mutex' holder",
+            _holder,
+            limit,
+            *("--start", start, "--accept", "mutex"),
+        ),
+    ]
+
+
+def _measure(
+    options: Options, name: str, choose: Choose, limit: float | None, *flags: str
+) -> list[Measure]:
+    with Prefork("greet", str(WORKERS), *flags) as server:
+        server.until_workers(WORKERS)
+        with options.load.running("ask", server.port, CLIENTS, LIMIT) as load:
+            kills: list[tuple[int, float, float]] = []
+            while len(kills) < KILLS and load.poll() is None:
+                kills.append(_kill(server, choose(server)))
+                select.select([], [], [], APART)
+            load.terminate()
+            result = outcome(load)
+    progress(f"  {name}: {len(kills)} kills, {result.ops} requests, {result.errors} failed")
+    took = [duration for _, _, duration in kills]
+    line = spread(took, "ms", 1000)
+    ready = f"{name}: from the kill to `worker ready`"
+    if limit is None:
+        measured = Measure(ready, line)
+    else:
+        measured = at_most(ready, sorted(took)[len(took) // 2] * 1000, limit, "ms", f" ({line})")
+    return [measured, _blame(name, kills, result)]
+
+
+def _kill(server: Prefork, victim: int) -> tuple[int, float, float]:
+    """Return the victim, when it was killed, and how long its successor took."""
+    slot = server.living[victim]
+    since = len(server.events)
+    start = monotonic()
+    os.kill(victim, signal.SIGKILL)
+    ready, _ = server.moment_of("worker ready", since, slot=slot)
+    server.wait_for("worker exited", since, pid=victim)
+    return victim, start, ready - start
+
+
+def _any(server: Prefork) -> int:
+    return random.choice(list(server.living))
+
+
+def _holder(server: Prefork) -> int:
+    """Return a worker that surely holds the mutex, and is suspended so that it goes on to."""
+    start = monotonic()
+    while monotonic() - start < LIMIT:
+        for pid in lock_holders("FLOCK") & set(server.living):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+                if pid in lock_holders("FLOCK"):
+                    return pid
+                os.kill(pid, signal.SIGCONT)
+    raise TimeoutError("nobody seems to hold the accept mutex")
+
+
+def _blame(name: str, kills: list[tuple[int, float, float]], result: Outcome) -> Measure:
+    """Tell to whom the failed requests belong.
+
+    A client that fails before it is told who serves it is counted by its time: it belongs to a
+    kill just before.  No more than one can belong to each kill, as a worker holds one.
+    """
+    victims = {pid for pid, _, _ in kills}
+    told = sum(pid in victims for pid, _ in result.failures)
+    hurt = {pid for pid, _ in result.failures if pid}
+    soon = {
+        victim
+        for pid, moment in result.failures
+        for victim, at, _ in kills
+        if not pid and victim not in hurt and at <= moment <= at + HEARD_WITHIN
+    }
+    early = min(sum(not pid for pid, _ in result.failures), len(soon))
+    others = result.errors - told - early
+    value = f"{others} of {result.ops + result.errors}"
+    value += f"; of killed workers: {told + early} ({early} before they were greeted)"
+    return Measure(f"{name}: failed requests of other workers", value, "0", others == 0)

@@ -1,0 +1,244 @@
+"""The command as its users meet it: sentences and exit codes, in processes of their own."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from prefork.cli import COMMANDS
+
+APP = """\
+def handle(connection, address): pass
+def make(): return handle
+def broken(): raise RuntimeError("no database")
+"""
+
+
+@pytest.fixture
+def prefork(elsewhere):
+    """Run the command in a directory with app.py; return exit code, output, error lines."""
+    (elsewhere / "app.py").write_text(APP)
+
+    def run(*argv, **environ):
+        done = subprocess.run(
+            [sys.executable, "-m", "prefork", *argv],
+            env={**os.environ, **environ},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        return done.returncode, done.stdout, done.stderr.splitlines()
+
+    return run
+
+
+def test_five_mistakes_give_five_sentences_and_exit_2(prefork):
+    """
+    At once, each on a line of its own that says who speaks; never a traceback.
+    """
+    code, output, lines = prefork(
+        "serve", "app:handle", "--workers", "many", "--timeout", "soon", "--wrokers", "5",
+        "-k", "gevent", "--bind",
+    )  # fmt: skip
+
+    assert (code, output, len(lines)) == (2, "", 5)
+    assert all(line.startswith("prefork: ") for line in lines)
+
+
+def test_serving_nothing_is_a_mistake(prefork):
+    """
+    A target is needed, from whatever source.
+    """
+    code, _, [line] = prefork("serve")
+
+    assert code == 2
+    assert "TARGET is missing" in line
+
+
+@pytest.mark.parametrize(
+    ("argv", "word"),
+    [
+        (["sevre"], "did you mean serve?"),
+        (["app:handle"], "did you mean prefork serve app:handle?"),
+        (["reload"], "not offered"),
+        (["exec", "--", "true"], "not offered"),
+        (["--bind", ":1"], "a command comes first"),
+        (["serve", "app:handle", "--config", "no.toml"], "no.toml"),
+        (["echo", "app:handle"], "one too many"),
+        (["echo", "--kind", "program"], "--kind"),
+        (["scale"], "how many workers"),
+        (["scale", "8..1"], "MIN not above MAX"),
+        (["scale", "auto"], "'auto'"),
+        (["dump", "first"], "whole number"),
+        (["stop", "--control", "tcp://:1"], "unix:PATH"),
+        (["why", "--jsno"], "did you mean --json?"),
+        (["status", "--name"], "needs a value"),
+    ],
+)
+def test_a_mistake_in_the_command_line_is_exit_2(prefork, argv, word):
+    """
+    With a sentence that helps on.
+    """
+    code, _, lines = prefork(*argv)
+
+    assert code == 2
+    assert any(word in line for line in lines), lines
+
+
+def test_without_a_command_the_help_is_shown(prefork):
+    """
+    On standard error, as a mistake: a script that does so is wrong.
+    """
+    code, output, lines = prefork()
+
+    assert (code, output) == (2, "")
+    assert all(any(f"  {name} " in line for line in lines) for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(prefork, command):
+    """
+    On standard output, and that is all it does.
+    """
+    code, output, lines = prefork(command, "--help")
+
+    assert (code, lines) == (0, [])
+    assert output.startswith(f"usage: prefork {command}")
+
+
+def test_the_help_is_made_from_the_settings(prefork):
+    """
+    With default and variable; aliases of other servers stay unmentioned.
+    """
+    _, output, _ = prefork("serve", "--help", COLUMNS="200")
+
+    assert re.search(r"--graceful-timeout SECONDS\s.*\[30;\s+PREFORK_GRACEFUL_TIMEOUT\]", output)
+    assert "--timeout-graceful-shutdown" not in output
+
+
+def test_the_version_is_told(prefork):
+    """
+    With the program's name.
+    """
+    code, output, _ = prefork("--version")
+
+    assert code == 0
+    assert re.fullmatch(r"prefork \d+\.\d+\.\d+\S*\n", output)
+
+
+def test_check_shows_every_setting_with_its_source(prefork, elsewhere):
+    """
+    Whatever source it is from.
+    """
+    (elsewhere / "prefork.toml").write_text("threads = 3\n")
+
+    code, output, lines = prefork(
+        "check", "app", "--pid", "/tmp/x", "--port", "81", PREFORK_TIMEOUT="1m", PORT="80"
+    )
+
+    rows = dict(line.split(maxsplit=1) for line in output.splitlines()[2:])
+    assert (code, lines) == (0, [])
+    assert output.startswith("app:handle is a handler of the kind stream\n")
+    assert rows["threads"].split(maxsplit=1) == ["3", "prefork.toml"]
+    assert rows["timeout"].split(maxsplit=1) == ["60", "PREFORK_TIMEOUT"]
+    assert rows["pidfile"].split(maxsplit=1) == ["/tmp/x", "flag --pidfile"]
+    assert rows["bind"].split(maxsplit=1) == ["tcp://127.0.0.1:81", "flag --port"]
+    assert rows["backlog"].split(maxsplit=1) == ["2048", "default"]
+
+
+def test_check_speaks_json(prefork):
+    """
+    The same for a program.
+    """
+    _, output, _ = prefork("check", "app:make", "--factory", "--json", "-w", "1..3")
+
+    answer = json.loads(output)
+    assert answer["handler"] == {"name": "app:make", "kind": "stream"}
+    assert answer["settings"]["workers"] == {
+        "value": {"minimum": 1, "maximum": 3}, "source": "flag --workers",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["nope"], ["there is no module 'nope'"]),
+        (["app:nope"], ["no attribute 'nope'"]),
+        (["app:broken", "--factory"], ["RuntimeError: no database", 'raise RuntimeError("no data']),
+        (["exits.py"], ["SystemExit"]),
+    ],
+)
+def test_a_target_that_cannot_be_loaded_is_exit_4(prefork, elsewhere, argv, words):
+    """
+    With the sentence, and the traceback of the user's code where it has one.
+    """
+    (elsewhere / "exits.py").write_text("raise SystemExit(0)\n")
+
+    code, _, lines = prefork("check", *argv)
+
+    assert code == 4
+    assert lines[-1].startswith("prefork: ")
+    assert all(any(word in line for line in lines) for word in words), lines
+
+
+@pytest.mark.parametrize("command", ["status", "stop", "why", "dump", "scale"])
+def test_no_such_server_is_exit_6(prefork, command):
+    """
+    One sentence.
+    """
+    words = ["3"] if command == "scale" else []
+
+    code, _, [line] = prefork(command, *words, "--name", "nobody-has-this-name")
+
+    assert code == 6
+    assert line.startswith("prefork: no server called nobody-has-this-name runs")
+
+
+@pytest.mark.parametrize(
+    ("flags", "bind"),
+    [
+        (["--port", "81"], ["tcp://127.0.0.1:81"]),
+        (["--host", "::1"], ["tcp://[::1]:8000"]),
+        (["--host", "h", "--port", "81"], ["tcp://h:81"]),
+        (["--uds", "/tmp/x"], ["unix:/tmp/x"]),
+        (["--fd", "5", "-b", ":1"], ["tcp://0.0.0.0:1", "fd://5"]),
+    ],
+)
+def test_other_servers_addresses_are_understood(prefork, flags, bind):
+    """
+    Silently.
+    """
+    _, output, _ = prefork("check", "app", "--json", *flags)
+
+    assert bind == json.loads(output)["settings"]["bind"]["value"]
+
+
+def test_sockets_passed_by_systemd_are_adopted(prefork, elsewhere):
+    """
+    If LISTEN_PID is the process itself: the shell's, which the command takes over.
+    """
+    script = f"export LISTEN_PID=$$; exec {sys.executable} -m prefork check app --json"
+    environ = {**os.environ, "LISTEN_FDS": "2"}
+
+    output = subprocess.run(
+        ["sh", "-c", script], env=environ, capture_output=True, check=True, timeout=30
+    ).stdout
+
+    assert json.loads(output)["settings"]["bind"] == {
+        "value": ["fd://3", "fd://4"], "source": "LISTEN_FDS",
+    }  # fmt: skip
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback(prefork, elsewhere):
+    """
+    As in `prefork check app | head -1`.
+    """
+    script = f"{sys.executable} -m prefork check app --json | true"
+
+    done = subprocess.run(["sh", "-c", script], capture_output=True, check=True, timeout=30)
+
+    assert done.stderr == b""

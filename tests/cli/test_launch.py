@@ -1,0 +1,252 @@
+"""Starting the arbiter: targets as text, the settings' file, a child that gets our signals."""
+
+import json
+import os
+import signal
+import socketserver
+import subprocess
+import sys
+import threading
+
+import msgspec
+import pytest
+
+from prefork.errors import HandlerError, SettingsError
+from prefork.launch import forget_passed_sockets, serve, settings_file
+from prefork.launch.child import run_child
+from prefork.launch.targets import target_text
+from prefork.settings import Settings
+
+
+class Handler(socketserver.BaseRequestHandler):
+    class Inner(socketserver.BaseRequestHandler):
+        pass
+
+
+def test_a_text_is_a_target_as_it_is():
+    """
+    The command line takes the same.
+    """
+    assert target_text("app:handle") == "app:handle"
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        (json.dumps, "json:dumps"),
+        (socketserver.StreamRequestHandler, "socketserver:StreamRequestHandler"),
+        (os.path.join, "posixpath:join"),
+    ],
+)
+def test_what_a_module_holds_is_known_by_its_name(target, text):
+    """
+    The module in which it is written, not the one it was taken from.
+    """
+    assert text == target_text(target)
+
+
+def test_a_class_within_a_class_can_be_a_target():
+    """
+    By its qualified name.
+    """
+    assert target_text(Handler.Inner).endswith(":Handler.Inner")
+
+
+def nested():
+    def handle(connection, address): ...
+
+    return handle
+
+
+@pytest.mark.parametrize(
+    "target", [lambda connection, address: None, nested(), Handler(None, None, None).handle, 3]
+)  # fmt: skip
+def test_what_workers_cannot_import_is_refused(target):
+    """
+    A lambda, a nested function, a bound method, an object without a name.
+    """
+    with pytest.raises(HandlerError, match="import"):
+        target_text(target)
+
+
+SCRIPTS = {
+    "alone.py": (
+        "from prefork.launch.targets import target_text\n"
+        "def handle(connection, address): pass\n"
+        "print(target_text(handle))\n",
+        "alone.py:handle",
+    ),
+    "beside.py": (
+        "from prefork.launch.targets import target_text\n"
+        "import other\n"
+        "print(target_text(other.handle))\n",
+        "other.py:handle",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_scripts_own_functions_are_found_by_their_file(tmp_path, name):
+    """
+    Workers do not know the script as __main__, nor its directory as a place of modules.
+    """
+    script, expected = SCRIPTS[name]
+    (tmp_path / name).write_text(script)
+    (tmp_path / "other.py").write_text("def handle(connection, address): pass\n")
+
+    output = subprocess.run(
+        [sys.executable, tmp_path / name], cwd="/", capture_output=True, check=True, timeout=30
+    ).stdout.decode()
+
+    assert output.strip() == f"{tmp_path}/{expected}"
+
+
+def test_a_script_that_serves_while_it_is_imported_is_told_so(tmp_path):
+    """
+    Each worker would start a server, whose workers would start a server.
+    """
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from prefork.launch import serve\ndef handle(connection, address): pass\nserve(handle)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-m", "prefork", "check", script],
+        capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+
+    assert done.returncode == 4
+    assert 'put the call under if __name__ == "__main__"' in done.stderr.splitlines()[-1]
+
+
+def test_the_settings_travel_in_a_file_without_a_name():
+    """
+    Whoever gets the descriptor reads them from the beginning.
+    """
+    settings = Settings(target="app", env=("A=1",), umask=0o22)
+
+    with settings_file(settings) as file, open(os.dup(file.fileno()), "rb") as inherited:
+        assert settings == msgspec.json.decode(inherited.read(), type=Settings)
+
+
+def test_passed_sockets_are_forgotten():
+    """
+    Else a worker would take them for its own.
+    """
+    environ = {"LISTEN_FDS": "1", "LISTEN_PID": "2", "LISTEN_FDNAMES": "x", "NOTIFY_SOCKET": "y"}
+
+    forget_passed_sockets(environ)
+
+    assert environ == {"NOTIFY_SOCKET": "y"}
+
+
+def test_serve_tells_all_mistakes_at_once(elsewhere):
+    """
+    Python's values and texts alike, and arguments that are no settings.
+    """
+    with pytest.raises(SettingsError) as raised:
+        serve(
+            "app:handle", bind=["nowhere"], workers=0, timeout=-1.5, umask=0o1000, env={"A": 1},
+            threads=[1, 2], wrokers=3, max_requests=5, log_level=None,
+        )  # fmt: skip
+
+    problems = raised.value.problems
+    words = [
+        "bind cannot be 'nowhere' (from argument bind)", "workers cannot be '0'",
+        "timeout cannot be", "umask cannot be '1000'",
+        "threads cannot be [1, 2] (from argument threads)",
+        "argument wrokers; did you mean workers?", "max_requests is not offered",
+    ]  # fmt: skip
+    assert all(any(word in problem for problem in problems) for word in words), problems
+    assert len(words) == len(problems)
+
+
+@pytest.mark.parametrize(("code", "expected"), [("raise SystemExit(3)", 3), ("pass", 0)])
+def test_the_childs_exit_code_is_ours(code, expected):
+    """
+    Whatever it means.
+    """
+    assert expected == run_child([sys.executable, "-c", code], os.environ, ())
+
+
+def test_a_death_by_signal_is_told_as_a_shell_does():
+    """
+    128 and the signal's number.
+    """
+    code = "import os; os.kill(os.getpid(), 9)"
+
+    assert run_child([sys.executable, "-c", code], os.environ, ()) == 128 + signal.SIGKILL
+
+
+CHILD = """\
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGTTIN, signal.SIGUSR1})
+assert os.getpgrp() == os.getpid()
+for wanted in (signal.SIGTTIN, signal.SIGUSR1, signal.SIGTERM):
+    os.kill(os.getppid(), wanted)
+    assert signal.sigtimedwait([wanted], 10) is not None
+sys.exit(7)
+"""
+
+
+def test_signals_are_passed_on_and_the_handlers_put_back():
+    """
+    The child is in a process group of its own, so that they reach it only through us.
+    """
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGCHLD)}
+
+    assert run_child([sys.executable, "-c", CHILD], os.environ, ()) == 7
+    assert handlers == {number: signal.getsignal(number) for number in handlers}
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_outside_the_main_thread_signals_are_left_alone():
+    """
+    Only the main thread may handle them; the child is waited for all the same.
+    """
+    codes = []
+    thread = threading.Thread(
+        target=lambda: codes.append(run_child([sys.executable, "-c", "exit(5)"], os.environ, ()))
+    )
+    thread.start()
+    thread.join(30)
+
+    assert codes == [5]
+
+
+SERVES = """\
+import os, socket, sys, threading
+import prefork.launch
+
+def handle(connection, address):
+    connection.sendall(str(os.getppid()).encode())
+
+if __name__ == "__main__":
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    def ask():
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            print(client.recv(99).decode(), os.getpid(), flush=True)
+        os.kill(os.getpid(), 15)
+    threading.Thread(target=ask, daemon=True).start()
+    sys.exit(prefork.launch.serve(
+        handle, bind=f"fd://{listener.fileno()}", workers=1, control="off", name="launch-test",
+    ))
+"""
+
+
+@pytest.mark.slow
+def test_a_function_of_a_script_is_served_on_a_socket_of_the_script(tmp_path, elsewhere):
+    """
+    The whole way: function → file, descriptor → arbiter → worker, TERM → graceful stop, exit 0.
+    """
+    (tmp_path / "script.py").write_text(SERVES)
+
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script.py"], capture_output=True, text=True, timeout=30
+    )
+
+    assert done.returncode == 0, done.stderr
+    arbiter, script = done.stdout.split()
+    assert arbiter != script
+    assert "stopped" in done.stderr

@@ -1,0 +1,79 @@
+"""Fixtures of all tests that run servers."""
+
+import shutil
+import tempfile
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rig.server import Server
+
+#: Answers with the worker's process id in a line, then with whatever it is sent.
+PID_ECHO = """
+import os
+
+def handle(connection, address):
+    connection.sendall(b"%d\\n" % os.getpid())
+    while data := connection.recv(1 << 16):
+        connection.sendall(data)
+"""
+
+
+@pytest.fixture
+def runtime() -> Iterator[Path]:
+    """
+    A run-time directory of the test's own, with a path short enough for Unix sockets.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="prefork-test-"))
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """
+    Writes a module of the user into the server's directory.
+    """
+
+    def write_module(source: str, name: str = "app.py") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(source))
+        return path
+
+    return write_module
+
+
+@pytest.fixture
+def start(tmp_path: Path, runtime: Path) -> Iterator[Callable[..., Server]]:
+    """
+    Starts servers, ``start("serve", "app", …)``, and ends them whatever happens.
+    """
+    servers: list[Server] = []
+
+    def start_server(*arguments: str, **options: Any) -> Server:
+        given = {"directory": tmp_path, "runtime": runtime, **options}
+        servers.append(Server(arguments, **given))
+        return servers[-1]
+
+    yield start_server
+    for server in reversed(servers):
+        server.end()
+
+
+@pytest.fixture
+def serve(start: Callable[..., Server], write: Callable[..., Path]) -> Callable[..., Server]:
+    """
+    Starts a server of a module: ``serve("-w", "2", source=…)``, by default PID_ECHO.
+    """
+
+    def serve_source(
+        *arguments: str, source: str = PID_ECHO, target: str = "app", **options: Any
+    ) -> Server:
+        write(source)
+        return start("serve", target, *arguments, **options)
+
+    return serve_source

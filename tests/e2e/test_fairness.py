@@ -1,0 +1,64 @@
+"""How connections spread over idle workers, by each way to accept."""
+
+from collections import Counter
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+CONNECTIONS = 300
+WORKERS = 6
+
+
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [
+        (["--accept", "auto"], 1.1),
+        (["--accept", "blocking"], 1.1),
+        (["--accept", "exclusive"], 1.1),
+        (["--accept", "auto", "--bind", "unix:@{name}"], 1.1),
+        (["--accept", "mutex"], 1.25),
+        (["--accept", "mutex", "--accept-mutex", "fcntl"], 1.25),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_no_idle_worker_is_much_busier_than_the_mean(serve, runtime, options, most):
+    """
+    The busiest of six idle workers takes hardly more than its sixth of the connections.
+    """
+    options = [option.format(name=runtime.name) for option in options]
+    server = serve("-w", str(WORKERS), *options).ready(WORKERS)
+
+    taken = Counter(server.ask() for _ in range(CONNECTIONS))
+
+    assert WORKERS == len(taken)
+    assert max(taken.values()) / (CONNECTIONS / WORKERS) <= most
+
+
+@pytest.mark.parametrize("accept", ["blocking", "exclusive", "mutex"])
+def test_workers_are_told_how_they_accept(serve, accept):
+    """
+    ``--accept`` is what the log and the status say.
+    """
+    server = serve("--accept", accept, "-w", "1").ready(1)
+
+    assert accept == server.wait_for("listening")["accept"]
+    assert accept == server.status()["accept"]
+
+
+@pytest.mark.parametrize("accept", ["exclusive", "mutex"])
+def test_several_listeners_are_served_by_every_worker(serve, runtime, accept):
+    """
+    Connections to each of three addresses, more than there are workers for one of them.
+    """
+    path = runtime / "s"
+    binds = ["tcp://127.0.0.1:0", "tcp://127.0.0.1:0", f"unix:{path}"]
+    options = [word for bind in binds for word in ("--bind", bind)]
+    server = serve("-w", "3", "--accept", accept, *options).ready(3)
+    addresses = server.addresses
+
+    answers = [server.ask_at(address, b"hi") for address in addresses * 4]
+
+    assert 3 == len(set(addresses))
+    assert {b"hi"} == {answer.partition(b"\n")[2] for answer in answers}
+    assert 3 == len({answer.partition(b"\n")[0] for answer in answers})

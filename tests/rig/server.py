@@ -1,0 +1,277 @@
+"""A server under test: its process, its log as data, its status."""
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from prefork.errors import ProtocolError
+from prefork.status import read_status
+from rig.clients import Held, ask, connect
+from rig.processes import is_alive, kill_if_ours
+from rig.waiting import LIMIT, until
+
+Event = dict[str, Any]
+
+#: Settings of a server around us, which would change how the tests behave.
+_FOREIGN = re.compile(
+    "PREFORK_.*|PORT|WEB_CONCURRENCY|LISTEN_.*|NOTIFY_SOCKET|WATCHDOG_.*|RUNTIME_DIRECTORY"
+)
+
+
+def environment(runtime: Path, **variables: str) -> dict[str, str]:
+    """Return our environment with a run-time directory of its own, and ``variables``."""
+    ours = {key: value for key, value in os.environ.items() if not _FOREIGN.fullmatch(key)}
+    return {**ours, "XDG_RUNTIME_DIR": str(runtime), **variables}
+
+
+def prefork(*arguments: str) -> list[str]:
+    """Return the command line of ``prefork`` with ``arguments``."""
+    return [sys.executable, "-m", "prefork", *arguments]
+
+
+class Journal:
+    """The events in a log file, in order; lines that are no JSON are kept as they are."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.events: list[Event] = []
+        self.others: list[str] = []
+        self._read = 0
+
+    def refresh(self) -> None:
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            file.seek(self._read)
+            data = file.read()
+        complete = data[: data.rfind(b"\n") + 1]
+        self._read += len(complete)
+        for line in complete.decode("utf-8", "replace").splitlines():
+            try:
+                self.events.append(json.loads(line))
+            except ValueError:
+                self.others.append(line)
+
+    def all(self, event: str, **fields: object) -> list[Event]:
+        """Return the events called ``event`` whose fields are as given; a test is a function."""
+        self.refresh()
+        return [
+            entry
+            for entry in self.events
+            if entry["event"] == event
+            and all(_fits(entry.get(key), wanted) for key, wanted in fields.items())
+        ]
+
+
+def _fits(value: object, wanted: object) -> bool:
+    return bool(wanted(value)) if callable(wanted) else value == wanted
+
+
+class Server:
+    """``prefork serve`` or ``prefork echo`` as a process of its own."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        directory: Path,
+        runtime: Path,
+        env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        **popen: Any,
+    ) -> None:
+        """Start it; ``prefix`` is a command that runs our command."""
+        self.name = _option(arguments, "--name") or f"t{secrets.token_hex(4)}"
+        given = list(arguments)
+        for flag, value in {
+            "--bind": "tcp://127.0.0.1:0",
+            "--log-format": "json",
+            "--name": self.name,
+        }.items():
+            if flag not in given:
+                given += [flag, value]
+        self.runtime = runtime
+        self.env = environment(runtime, **(env or {}))
+        self.directory = directory
+        self.log = Journal(directory / f"{self.name}-{secrets.token_hex(2)}.log")
+        self.argv = [*prefix, *prefork(*given)]
+        with self.log.path.open("ab") as log:
+            options = {"stderr": log, "stdout": subprocess.DEVNULL, **popen}
+            self.process = subprocess.Popen(
+                self.argv, cwd=directory, env=self.env, stdin=subprocess.DEVNULL, **options
+            )
+        self.pid = self.process.pid
+
+    # What it says
+
+    def wait_for(self, event: str, limit: float = LIMIT, *, count: int = 1, **fields: Any) -> Event:
+        """Return the ``count``-th event called ``event`` with ``fields``, waiting for it."""
+
+        def seen() -> Event | None:
+            ended = self.process.poll() is not None
+            found = self.log.all(event, **fields)
+            if len(found) >= count:
+                return found[count - 1]
+            assert not ended, f"the server ended ({self.process.returncode}) without {event!r}"
+            return None
+
+        found = until(seen, limit, f"event {event!r} {fields or ''} (number {count})")
+        assert found is not None
+        return found
+
+    def all(self, event: str, **fields: Any) -> list[Event]:
+        """Return the events called ``event`` so far."""
+        return self.log.all(event, **fields)
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses it listens on, as they stand in status and log."""
+        return [listener["address"] for listener in self.appear().status()["listeners"]]
+
+    @property
+    def address(self) -> str:
+        return self.addresses[0]
+
+    @property
+    def scoreboard(self) -> Path:
+        return self.runtime / "prefork" / f"{self.name}.scoreboard"
+
+    def status(self) -> dict[str, Any]:
+        """Return the status object, read from the scoreboard."""
+        return read_status(self.scoreboard)
+
+    def appear(self) -> "Server":
+        """Wait until it has bound its addresses and has a status."""
+        until(self._is_there, what="a server with a status")
+        return self
+
+    def _is_there(self) -> bool:
+        assert self.process.poll() is None, f"the server ended ({self.process.returncode})"
+        try:
+            return bool(self.status()["listeners"])
+        except (OSError, ProtocolError, msgspec.DecodeError):
+            return False
+
+    def ready(self, count: int = 1, limit: float = LIMIT) -> "Server":
+        """Wait until exactly ``count`` workers are ready and none is on its way."""
+        self.appear().until_pool(limit, ready=count, starting=0, draining=0)
+        return self
+
+    def workers(self) -> dict[int, int]:
+        """Return the process ids of the workers by slot."""
+        return {worker["slot"]: worker["pid"] for worker in self.status()["workers"]}
+
+    def pids(self) -> set[int]:
+        return set(self.workers().values())
+
+    def until_pool(self, limit: float = LIMIT, **wanted: int) -> None:
+        """Wait until the pool's numbers are as ``wanted``."""
+
+        def right() -> bool:
+            assert self.process.poll() is None, f"the server ended ({self.process.returncode})"
+            pool = self.status()["pool"]
+            return all(pool[key] == value for key, value in wanted.items())
+
+        until(right, limit, f"a pool with {wanted}")
+
+    def family(self) -> list[int]:
+        """Return every process of it that the log knows, the arbiter first."""
+        births = [*self.all("mold started"), *self.all("worker started")]
+        return [self.pid, *(event["pid"] for event in births)]
+
+    # Its clients and operators
+
+    def ask(self, message: bytes = b"") -> bytes:
+        return ask(self.address, message)
+
+    def ask_at(self, address: str, message: bytes = b"") -> bytes:
+        return ask(address, message)
+
+    def connect(self) -> socket.socket:
+        return connect(self.address)
+
+    def held(self) -> Held:
+        return Held(self.address)
+
+    def operate(self, command: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run an operator command on it."""
+        return operate(self.env, command, *arguments, "--name", self.name)
+
+    def result(self, command: str, *arguments: str) -> Any:
+        """Run an operator command that succeeds; return its JSON."""
+        done = self.operate(command, *arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    # Its end
+
+    def signal(self, signum: int) -> None:
+        self.process.send_signal(signum)
+
+    def wait(self, limit: float = LIMIT) -> int:
+        """Return its exit status once it has ended."""
+        return self.process.wait(limit)
+
+    def stop(self, limit: float = LIMIT) -> int:
+        """Stop it gracefully; return its exit status."""
+        self.signal(signal.SIGTERM)
+        return self.wait(limit)
+
+    def end(self) -> None:
+        """End everything that is left of it, kindly first, and show the log."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            for signum in (signal.SIGCONT, signal.SIGTERM):
+                self.signal(signum)
+            self.wait(3)
+        for signum in (signal.SIGQUIT, signal.SIGKILL):
+            if self.process.poll() is None:
+                self.signal(signum)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.wait(3)
+        for pid in self.family()[1:]:
+            if is_alive(pid):
+                kill_if_ours(pid)
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+        if self.log.path.exists():
+            print(f"--- the log of {' '.join(self.argv[1:])}")  # pytest shows it on failure
+            print(self.log.path.read_text(errors="replace")[-20_000:])
+
+
+def operate(
+    env: Mapping[str, str], command: str, *arguments: str, cwd: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command of ``prefork`` to its end."""
+    return subprocess.run(
+        prefork(command, *arguments),
+        env=dict(env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def elapsed(action: Callable[[], object]) -> float:
+    """Return how many seconds ``action`` takes."""
+    began = monotonic()
+    action()
+    return monotonic() - began
+
+
+def _option(arguments: Sequence[str], flag: str) -> str | None:
+    return arguments[arguments.index(flag) + 1] if flag in arguments else None
