@@ -5,7 +5,7 @@
  *   load ask  PORT CLIENTS SECONDS   connect, receive 16 bytes with the server's process id,
  *                                    send 64 bytes, receive 64, close; again
  *
- * Ends after SECONDS or at SIGTERM, and prints one JSON object: the operations completed, the
+ * Begins nothing more after SECONDS or SIGTERM, finishes what has begun, and prints one JSON object: the operations completed, the
  * percentiles of their durations, and of each one that failed the process id it had been told
  * (0: none yet) and when it failed.  Times are seconds, moments those of CLOCK_MONOTONIC.
  */
@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 enum { MESSAGE = 64, GREETING = 16, CLIENTS_LIMIT = 1024, FAILURES_LIMIT = 10000 };
+#define PATIENCE INT64_C(2000000000) /* to finish what has begun when the time is up */
 enum mode { CONN, HELD, ASK };
 
 struct client {
@@ -47,6 +48,7 @@ static struct client clients[CLIENTS_LIMIT];
 static struct failure failures[FAILURES_LIMIT];
 static int failed;
 static int64_t operations;
+static int busy; /* clients that have begun and not ended */
 static volatile sig_atomic_t stopped;
 
 static int64_t now(void)
@@ -118,11 +120,19 @@ static void begin(struct client *client)
 {
 	while (!stopped) {
 		client->begun = now();
-		if (connected(client))
+		if (connected(client)) {
+			busy++;
 			return;
+		}
 		fail(client);
 		close(client->fd);
 	}
+}
+
+static void end(struct client *client)
+{
+	close(client->fd);
+	busy--;
 }
 
 /* Returns whether the client goes on with the connection it has. */
@@ -152,7 +162,7 @@ static int advance(struct client *client)
 	int64_t moment = now();
 	operations++;
 	histogram[bucket(moment - client->begun)]++;
-	if (mode != HELD)
+	if (mode != HELD || stopped)
 		return 0;
 	client->begun = moment;
 	if (ask(client))
@@ -190,18 +200,23 @@ int main(int argc, char **argv)
 		return 2;
 	signal(SIGTERM, stop);
 	epoll = epoll_create1(EPOLL_CLOEXEC);
-	int64_t start = now(), end = start + (int64_t)(atof(argv[4]) * 1e9);
+	int64_t start = now(), due = start + (int64_t)(atof(argv[4]) * 1e9);
 	for (int i = 0; i < count; i++)
 		begin(&clients[i]);
-	while (!stopped && now() < end) {
+	/* What has begun is finished: to close before the answer is read would reset. */
+	while (busy && now() < due + PATIENCE) {
 		int ready = epoll_wait(epoll, events, 64, 20);
 		for (int i = 0; i < ready; i++) {
 			struct client *client = events[i].data.ptr;
 			if (!advance(client)) {
-				close(client->fd);
+				end(client);
 				begin(client);
 			}
 		}
+		if (stopped && now() < due)
+			due = now();
+		if (now() >= due)
+			stopped = 1;
 	}
 	report((now() - start) / 1e9);
 	return 0;

@@ -1,5 +1,7 @@
 """Starts that fail: how long to wait, and when the pool gives up."""
 
+from itertools import pairwise
+
 import pytest
 from conversations import (
     FAILED,
@@ -27,7 +29,7 @@ from prefork.core.states import MOLD, ExitStatus
 
 def test_after_a_failed_start_one_worker_tries_alone_and_the_others_follow_its_success():
     """
-    Backoff, then a single attempt; success clears the failures.
+    Backoff, then one attempt after another; success, once believed, clears the failures.
     """
     pool = pool_of(fixed(3))
     pool.decide(at(0.0))
@@ -43,7 +45,30 @@ def test_after_a_failed_start_one_worker_tries_alone_and_the_others_follow_its_s
     assert [] == waiting
     assert attempt == 1.1
     assert [Spawn(0, 1)] == alone
-    assert [Spawn(1, 1), Spawn(2, 1)] == pool.decide(at(2.0))
+    assert [Spawn(1, 1)] == pool.decide(at(2.0))
+    assert 3.0 == pool.deadline()
+    assert [Spawn(2, 1)] == pool.decide(at(3.0))
+
+
+def test_workers_that_die_as_soon_as_they_are_ready_do_not_clear_one_anothers_failures():
+    """
+    Ready is believed only after a while: two that crash by turns are backed off all the same.
+    """
+    pool = pool_of(fixed(2))
+    now, attempts = 0.0, []
+    for _ in range(6):
+        for action in pool.decide(at(now)):
+            assert isinstance(action, Spawn)
+            attempts.append(now)
+            pool.apply(TargetLoaded(action.slot), now)
+            pool.apply(WorkerReady(action.slot), now)
+            pool.apply(WorkerExited(action.slot, SIGSEGVED), now + 0.01)
+        pool.decide(at(now + 0.01))
+        now = pool.deadline() or now
+
+    waits = [later - earlier for earlier, later in pairwise(attempts) if later > earlier]
+    assert waits == sorted(waits)
+    assert waits[-1] > 1.0
 
 
 def fail_until_the_end(pool, fail) -> float:

@@ -15,7 +15,6 @@ from time import monotonic
 from typing import Any
 
 import msgspec
-import setproctitle
 
 from prefork import log, wire
 from prefork.arbiter.board import Board
@@ -24,6 +23,7 @@ from prefork.arbiter.loop import Arbiter
 from prefork.arbiter.places import Places, claim_places
 from prefork.backends.linux import signal_on_parents_death
 from prefork.backends.posix import PosixBackend, memory_file, raise_descriptor_limit
+from prefork.backends.title import show_as
 from prefork.control import ControlServer
 from prefork.core.limits import PoolLimits
 from prefork.core.pool import Pool
@@ -96,8 +96,6 @@ def accept_mode(settings: Settings, listeners: int) -> str:
     workers must wait for all at once.  That every worker learns of the arbiter's death while it
     blocks needs Linux.  Measured in the decision record on accepting.
     """
-    if settings.accept == "blocking" and listeners > 1:
-        raise SettingsError([f"accept is blocking, for one address, but bind has {listeners}"])
     if settings.accept != "auto":
         return settings.accept
     if sys.platform != "linux":
@@ -201,7 +199,7 @@ def announce(
 ) -> None:
     """Log where the server can be reached, by its clients and by its operators."""
     name = places.settings.name
-    setproctitle.setproctitle(f"prefork: arbiter of {name}")
+    show_as("arbiter", name)
     scaling = arbiter.pool.limits.scaling
     fixed = scaling.minimum == scaling.maximum
     for listener in listeners:

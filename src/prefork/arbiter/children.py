@@ -61,7 +61,7 @@ class Children:
         self._log = log
         self._birth = birth
         self._memory = OutOfMemoryKills()
-        self._load_failure_told = False
+        self.load_failure_told = False
 
     def start_mold(self, generation: int) -> None:
         """Start the mold."""
@@ -94,7 +94,8 @@ class Children:
             self._started(child)
 
     def _fail_to_spawn(self, slot: int, reason: str) -> None:
-        self._log.error("worker not started", **self._name(slot), reason=reason)
+        tell = self._log.debug if self._pool.state == "stopping" else self._log.error
+        tell("worker not started", **self._name(slot), reason=reason)
         self.board.vacate(slot)
         self._pool.apply(SpawnFailed(slot, reason), monotonic())
 
@@ -237,7 +238,6 @@ class Children:
                 self._bear(child, pid)
                 self._tell_ready(child, now)
             case wire.Unsafe(reason):
-                self._log.warning("workers are spawned, not forked", reason=reason)
                 self._pool.apply(ForkRefused(reason), now)
             case wire.Failed(pid, reason, traceback):
                 self._bear(child, pid)
@@ -258,12 +258,13 @@ class Children:
             self._log.info("worker ready", **_fields(child), after=self.board.age(child, now))
 
     def _tell_load_failure(self, child: Child, reason: str, traceback: str) -> None:
-        """Log the reason; the traceback only once, however many workers meet with it."""
+        """Log the reason and the traceback once, however many workers meet with it."""
         fields: dict[str, Any] = {**_fields(child), "reason": reason}
-        if traceback and not self._load_failure_told:
+        if traceback:
             fields["traceback"] = traceback
-        self._load_failure_told = True
-        self._log.error("target cannot be loaded", **fields)
+        tell = self._log.debug if self.load_failure_told else self._log.error
+        tell("target cannot be loaded", **fields)
+        self.load_failure_told = True
 
     def _name(self, slot: int) -> dict[str, Any]:
         return {"slot": slot} if slot != MOLD else {"mold": True}

@@ -69,7 +69,10 @@ class Arbiter:
             for action in actions:
                 self.perform(action)
             self.report()
-            self.wait()
+            if not self.pool.finished:  # it may have given up, with nobody left to wait for
+                self.wait()
+        self._log_decisions()
+        self.report()
         return self.pool.exit_status
 
     def snapshot(self) -> Snapshot:
@@ -112,6 +115,8 @@ class Arbiter:
             if decision.kind == "scale":
                 change = {"from": decision.before, "to": decision.after}
                 self.log.info("pool scaled", **change, why=decision.why)
+            elif decision.inputs.get("exit_status") and not self.children.load_failure_told:
+                self.log.error("giving up", why=decision.why)
             elif decision.kind not in _LOGGED_ELSEWHERE:
                 self.log.warning("pool decided", kind=decision.kind, why=decision.why)
         self._reported = self.pool.journal.total

@@ -18,6 +18,7 @@ def decide(situation: Situation, snapshot: Snapshot) -> list[Action]:
         *inspect(situation, snapshot),
         *press(situation, snapshot),
     ]
+    _believe_in_success(situation, snapshot.now)
     _give_up_if_hopeless(situation, snapshot.now)
     return [
         *orders,
@@ -25,6 +26,13 @@ def decide(situation: Situation, snapshot: Snapshot) -> list[Action]:
         # At the end, so that whoever was killed above has a successor at once.
         *start(situation, snapshot.now),
     ]
+
+
+def _believe_in_success(situation: Situation, now: float) -> None:
+    for record in situation.members:
+        believed_at = situation.failures.believed_at(record)
+        if believed_at is not None and now >= believed_at:
+            situation.failures.forgive(record)
 
 
 def _give_up_if_hopeless(situation: Situation, now: float) -> None:

@@ -1,10 +1,15 @@
 """The failed starts that count, and what they say about the next one."""
 
 from prefork.core.restart import RestartLimits, next_attempt
-from prefork.core.states import WorkerRecord
+from prefork.core.states import MOLD, State, WorkerRecord
 
 #: Failures remembered at least; beyond the exponent's cap they make no difference.
 REMEMBERED = 64
+
+
+#: Seconds that a worker has been ready before its success is believed.  Workers that die as
+#: soon as they are ready would otherwise clear one another's failures, and crash at full speed.
+PROBATION = 1.0
 
 
 class Failures:
@@ -31,8 +36,19 @@ class Failures:
         self.moments.append(now)
         del self.moments[: -max(self.limits.intensity, REMEMBERED)]
 
+    def believed_at(self, record: WorkerRecord) -> float | None:
+        """Return when the failures before ``record``'s worker are forgiven for its success.
+
+        None if they are not: it is not ready, or the last failure is of a later start.
+        """
+        if record.state is not State.READY or record.slot == MOLD:
+            return None
+        if not self.moments or record.started <= self.moments[-1]:
+            return None
+        return record.since + PROBATION
+
     def forgive(self, record: WorkerRecord) -> None:
-        """Clear the failures, for the worker of ``record`` is ready."""
+        """Clear the failures, for the worker of ``record`` is a success."""
         record.forgiven = tuple(self.moments)
         self.moments.clear()
 

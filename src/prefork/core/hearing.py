@@ -40,7 +40,6 @@ def _ready(situation: Situation, event: WorkerReady, now: float) -> None:
     record = situation.members.ready(event.slot, now)
     if event.slot != MOLD and record.state is State.READY:
         situation.ever_ready = True
-        situation.failures.forgive(record)
 
 
 def _exited(situation: Situation, event: WorkerExited, now: float) -> None:
@@ -50,7 +49,8 @@ def _exited(situation: Situation, event: WorkerExited, now: float) -> None:
         situation.totals.count_exit(cause)
     period = situation.limits.restart.period
     if is_load_failure(record, event.status) and not situation.ever_ready:
-        situation.give_up(NOT_LOADABLE, now, f"the target cannot be loaded: {event.status}")
+        why = f"the target cannot be loaded: its import ended the process ({event.status})"
+        situation.give_up(NOT_LOADABLE, now, why)
     elif is_failed_start(record, event.status, event.accepted, now, period):
         situation.count_failure(record, now, str(event.status))
 

@@ -126,6 +126,6 @@ def _deadline(situation: Situation, snapshot: Snapshot) -> float | None:
     for record in situation.members:
         if record.state is not State.KILLED:
             row = snapshot.rows.get(record.slot)
-            moments += [record.kill_at, record.nudge_at]
+            moments += [record.kill_at, record.nudge_at, situation.failures.believed_at(record)]
             moments.append(next_check(record, row, now, situation.limits))
     return min((moment for moment in moments if moment is not None), default=None)

@@ -3,6 +3,7 @@
 import atexit
 import faulthandler
 import grp
+import importlib
 import os
 import pwd
 import resource
@@ -13,13 +14,13 @@ import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
-from typing import NoReturn
-
-import setproctitle
+from typing import Final, NoReturn
 
 from prefork import log, wire
 from prefork.backends.linux import signal_on_parents_death
+from prefork.backends.title import show_as
 from prefork.errors import HandlerError
 from prefork.handlers import Handler, Target
 from prefork.listeners import inherited_listener
@@ -32,6 +33,12 @@ from prefork.worker.plan import Plan
 from prefork.worker.servers import stream_handler
 from prefork.worker.stream import serve, serve_threaded
 from prefork.worker.tally import SharedTally, SoleTally, Tally
+
+_NOT_THE_USERS: Final = (
+    str(Path(__file__).parents[1]) + os.sep,
+    str(Path(importlib.__file__).parent) + os.sep,
+    "<frozen importlib",
+)
 
 
 def take_over(plan: Plan, arguments: Mapping[str, Sequence[int]]) -> tuple[socket.socket, int]:
@@ -115,10 +122,7 @@ class Worker:
         self.channel.close_when_orphaned(self.listeners, self._limit_orphans_life)
         # Our parent may have died before the kernel knew that we want to hear of it.
         self.channel.attend()
-        name = plan.settings.name
-        setproctitle.setproctitle(
-            f"prefork: worker {slot} of {name} (generation {plan.generation})"
-        )
+        show_as(f"worker {slot} (generation {plan.generation})", plan.settings.name)
 
     def run(self, target: Target) -> int:
         """Serve until it is time to leave; return the exit status."""
@@ -189,8 +193,17 @@ class Worker:
 def failure(reason: str, error: BaseException) -> wire.Failed:
     """Return the message that the target cannot be loaded, with the user's traceback."""
     cause = error.__cause__ if isinstance(error, HandlerError) else error
-    text = "" if cause is None else "".join(traceback.format_exception(cause))
+    text = "" if cause is None else "".join(traceback.format_exception(own_part(cause)))
     return wire.Failed(os.getpid(), reason, text[-60_000:])
+
+
+def own_part(error: BaseException) -> BaseException:
+    """Cut our own frames, and those of the import system, from the beginning of the traceback."""
+    entry = error.__traceback__
+    while entry is not None and entry.tb_frame.f_code.co_filename.startswith(_NOT_THE_USERS):
+        entry = entry.tb_next
+    # Nothing is left of a module that was not found: then all of it is better than none.
+    return error if entry is None else error.with_traceback(entry)
 
 
 def finish(status: int) -> NoReturn:

@@ -12,12 +12,12 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NoReturn
-
-import setproctitle
 
 from prefork import log, wire
 from prefork.backends.linux import signal_on_parents_death, thread_count
+from prefork.backends.title import show_as
 from prefork.errors import HandlerError
 from prefork.handlers import Target, find
 from prefork.worker.boot import Worker, catch_dumps, failure, finish, settle, take_over
@@ -46,7 +46,7 @@ class Mold:
                 self._fork(order, *fds)
             except OSError as error:
                 reason = error.strerror or str(error)
-                self.orders.send(wire.encode(wire.NotForked(order.slot, reason)))
+                self._tell(wire.NotForked(order.slot, reason))
             finally:
                 for fd in fds:
                     os.close(fd)
@@ -63,11 +63,15 @@ class Mold:
             theirs.close()
             report = ours.recv(32)
             if report.isdigit():
-                self.orders.send(wire.encode(wire.Forked(order.slot, int(report))))
+                self._tell(wire.Forked(order.slot, int(report)))
                 ours.send(b".")
             else:
-                self.orders.send(wire.encode(wire.NotForked(order.slot, report.decode())))
+                self._tell(wire.NotForked(order.slot, report.decode()))
         os.waitpid(between, 0)
+
+    def _tell(self, message: wire.Message) -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):  # the next order will be the end
+            self.orders.send(wire.encode(message))
 
     def _fork_again(
         self,
@@ -123,8 +127,7 @@ def main() -> int:
     plan = read_plan(arguments["plan"][0])
     orders, dump = take_over(plan, arguments)
     catch_dumps(dump)
-    title = f"prefork: mold of {plan.settings.name} (generation {plan.generation})"
-    setproctitle.setproctitle(title)
+    show_as(f"mold (generation {plan.generation})", plan.settings.name)
     settle(plan)
     # We hold nothing that could be lost, and may be stuck in the user's import.
     signal_on_parents_death(signal.SIGKILL)
