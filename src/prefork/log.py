@@ -10,6 +10,7 @@ import json
 import os
 import select
 import stat
+import threading
 import time
 import traceback
 from collections import deque
@@ -25,22 +26,22 @@ STDERR: Final = 2
 
 
 class Log:
-    """Writes events to a descriptor, never blocking when ``patient`` is false.
+    """Writes events to a descriptor, and never waits for it.
 
-    The arbiter is not patient: a full pipe behind standard error must not stop the
-    supervision.  Its lines then wait in memory and follow when there is room again.
+    A full pipe behind standard error must neither stop the supervision nor make a worker look
+    hung.  Lines then wait in memory and follow when there is room again.
     """
 
-    def __init__(
-        self, level: str = "info", *, as_json: bool = False, fd: int = STDERR, patient: bool = True
-    ) -> None:
+    def __init__(self, level: str = "info", *, as_json: bool = False, fd: int = STDERR) -> None:
         self.threshold = LEVELS[level]
         self.as_json = as_json
         self.fd = fd
-        self.patient = patient
         self.lost = 0  #: lines given up since the descriptor last took one
         self._pending: deque[bytes] = deque()
+        # The same thread may come back: a signal's handler may log.
+        self._lock = threading.RLock()
         self._path = _regular_file_behind(fd)
+        self._pipe = _own_end_of_pipe(fd)
 
     def enabled(self, level: str) -> bool:
         """Tell whether events of ``level`` are written at all."""
@@ -84,48 +85,44 @@ class Log:
     def _record(self, level: str, event: str, fields: dict[str, object]) -> None:
         if LEVELS[level] < self.threshold:
             return
-        data = self._formatted(level, event, fields)
-        if self.patient:
-            self._write(data)
-            return
-        self._pending.append(data)
-        if len(self._pending) > PENDING_LIMIT:
-            self._pending.popleft()
-            self.lost += 1
-        self.flush()
+        with self._lock:
+            self._pending.append(self._formatted(level, event, fields))
+            if len(self._pending) > PENDING_LIMIT:
+                self._pending.popleft()
+                self.lost += 1
+            self.flush()
 
     def flush(self) -> None:
         """Write the waiting lines, as far as the descriptor takes them without blocking."""
-        while self._pending and _takes_a_page(self.fd):
-            if self.lost:
-                notice = self._formatted("warning", "log lines lost", {"count": self.lost})
-                if not self._write(notice):
-                    break
-                self.lost = 0
-            # A pipe that says it is writable takes a page; more could block.
-            data = self._pending.popleft()
-            if len(data) > select.PIPE_BUF:
-                self._pending.appendleft(data[select.PIPE_BUF :])
-            if not self._write(data[: select.PIPE_BUF]):
-                self.lost += 1
-                break
-        else:
-            return
-        # Nobody reads there any more, or the disk is full: there is nobody to tell, and nothing
-        # to wait for.
-        self.lost += len(self._pending)
-        self._pending.clear()
+        with self._lock:
+            self._flush()
+
+    def _flush(self) -> None:
+        try:
+            while self._pending and _takes_a_page(self.fd):
+                if self.lost:
+                    self._write(self._formatted("warning", "log lines lost", {"count": self.lost}))
+                    self.lost = 0
+                # A pipe that says it is writable takes a page at once; not necessarily more.
+                page = self._pending[0][: select.PIPE_BUF if self._path is None else None]
+                self._write(page)
+                rest = self._pending.popleft()[len(page) :]
+                if rest:
+                    self._pending.appendleft(rest)
+        except BlockingIOError:
+            pass  # another process was faster to fill it
+        except OSError:
+            # Nobody reads there any more, or the disk is full: there is nobody to tell, and
+            # nothing to wait for.
+            self.lost += len(self._pending)
+            self._pending.clear()
 
     def _formatted(self, level: str, event: str, fields: dict[str, object]) -> bytes:
         line = to_json(level, event, fields) if self.as_json else to_text(level, event, fields)
         return line.encode("utf-8", "backslashreplace")
 
-    def _write(self, data: bytes) -> bool:
-        try:
-            os.write(self.fd, data)
-        except OSError:
-            return False
-        return True
+    def _write(self, data: bytes) -> None:
+        os.write(self.fd if self._pipe is None else self._pipe, data)
 
 
 def to_text(level: str, event: str, fields: dict[str, object]) -> str:
@@ -163,6 +160,19 @@ def _takes_a_page(fd: int) -> bool:
     poll = select.poll()
     poll.register(fd, select.POLLOUT)
     return bool(poll.poll(0))
+
+
+def _own_end_of_pipe(fd: int) -> int | None:
+    """Open the pipe behind ``fd`` anew, so that it is non-blocking for nobody but us.
+
+    The flag belongs to the open file, which we share with whoever gave it to us.
+    """
+    try:
+        if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+            return None
+        return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
 
 
 def _regular_file_behind(fd: int) -> str | None:

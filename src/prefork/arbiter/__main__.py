@@ -45,7 +45,7 @@ def main() -> int:
     arguments = wire.arguments(sys.argv[1:])
     with open(arguments["settings"][0], "rb") as file:
         settings = msgspec.json.decode(file.read(), type=Settings)
-    journal = Log(settings.log_level, as_json=settings.log_format == "json", patient=False)
+    journal = Log(settings.log_level, as_json=settings.log_format == "json")
     log.use(journal)
     if "parent" in arguments:
         signal_on_parents_death(signal.SIGTERM)

@@ -209,6 +209,7 @@ def own_part(error: BaseException) -> BaseException:
 def finish(status: int) -> NoReturn:
     """End a forked process as an interpreter would end, without returning into the mold."""
     atexit._run_exitfuncs()
+    log.current().flush()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
