@@ -94,8 +94,8 @@ class Children:
             self._started(child)
 
     def _fail_to_spawn(self, slot: int, reason: str) -> None:
-        tell = self._log.debug if self._pool.state == "stopping" else self._log.error
-        tell("worker not started", **self._name(slot), reason=reason)
+        if self._pool.state != "stopping":  # then it is not missed
+            self._log.error("worker not started", **self._name(slot), reason=reason)
         self.board.vacate(slot)
         self._pool.apply(SpawnFailed(slot, reason), monotonic())
 
@@ -259,12 +259,13 @@ class Children:
 
     def _tell_load_failure(self, child: Child, reason: str, traceback: str) -> None:
         """Log the reason and the traceback once, however many workers meet with it."""
+        if self.load_failure_told:
+            return
+        self.load_failure_told = True
         fields: dict[str, Any] = {**_fields(child), "reason": reason}
         if traceback:
             fields["traceback"] = traceback
-        tell = self._log.debug if self.load_failure_told else self._log.error
-        tell("target cannot be loaded", **fields)
-        self.load_failure_told = True
+        self._log.error("target cannot be loaded", **fields)
 
     def _name(self, slot: int) -> dict[str, Any]:
         return {"slot": slot} if slot != MOLD else {"mold": True}
