@@ -5,15 +5,16 @@ search them and tests read them.  A line is written by one system call, so the l
 processes never mix.
 """
 
-import datetime
 import json
 import os
+import re
 import select
 import stat
 import threading
 import time
 import traceback
 from collections import deque
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,10 @@ LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 PENDING_LIMIT: Final = 1000
 
 STDERR: Final = 2
+
+#: What needs no quotes in a line of text.
+_PLAIN: Final = re.compile(r"""[^\s"'=\x00-\x1f\x7f-\xa0]+""")
+_json: Final = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 class Log:
@@ -42,6 +47,8 @@ class Log:
         self._lock = threading.RLock()
         self._path = _regular_file_behind(fd)
         self._pipe = _own_end_of_pipe(fd)
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLOUT)
 
     def enabled(self, level: str) -> bool:
         """Tell whether events of ``level`` are written at all."""
@@ -99,11 +106,11 @@ class Log:
 
     def _flush(self) -> None:
         try:
-            while self._pending and _takes_a_page(self.fd):
+            # A pipe that is writable takes a page without blocking (poll(2), pipe(7)).
+            while self._pending and self._poll.poll(0):
                 if self.lost:
                     self._write(self._formatted("warning", "log lines lost", {"count": self.lost}))
                     self.lost = 0
-                # A pipe that says it is writable takes a page at once; not necessarily more.
                 page = self._pending[0][: select.PIPE_BUF if self._path is None else None]
                 self._write(page)
                 rest = self._pending.popleft()[len(page) :]
@@ -136,30 +143,25 @@ def to_text(level: str, event: str, fields: dict[str, object]) -> str:
 
 def to_json(level: str, event: str, fields: dict[str, object]) -> str:
     """Return the same as one JSON object a line."""
-    record = {"time": timestamp(), "level": level, "event": event, **fields}
-    return json.dumps(record, ensure_ascii=False, default=str) + "\n"
+    return _json({"time": timestamp(), "level": level, "event": event, **fields}) + "\n"
 
 
 def timestamp() -> str:
     """Return the time of day as ISO 8601 in UTC with milliseconds."""
-    now = datetime.datetime.fromtimestamp(time.time(), datetime.UTC)
-    return f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03d}Z"
+    milliseconds = time.time_ns() // 1_000_000
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(since_epoch: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(since_epoch))
 
 
 def _quoted(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     text = str(value)
-    if text and text.isprintable() and not set(text) & set(" \"='"):
-        return text
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _takes_a_page(fd: int) -> bool:
-    """Tell whether a write of up to a page would not block (POSIX promises it for pipes)."""
-    poll = select.poll()
-    poll.register(fd, select.POLLOUT)
-    return bool(poll.poll(0))
+    return text if _PLAIN.fullmatch(text) else _json(text)
 
 
 def _own_end_of_pipe(fd: int) -> int | None:

@@ -55,3 +55,9 @@ def kill_if_ours(pid: int) -> None:
             os.kill(pid, signal.SIGKILL)
     except (FileNotFoundError, ProcessLookupError):
         pass
+
+
+def open_to_others(path: str) -> bool:
+    """Tell whether any user may run what is at ``path``, wherever it leads to."""
+    real = Path(path).resolve()
+    return all(directory.stat().st_mode & 0o005 == 0o005 for directory in (real, *real.parents))

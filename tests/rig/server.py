@@ -36,9 +36,9 @@ def environment(runtime: Path, **variables: str) -> dict[str, str]:
     return {**ours, "XDG_RUNTIME_DIR": str(runtime), **variables}
 
 
-def prefork(*arguments: str) -> list[str]:
-    """Return the command line of ``prefork`` with ``arguments``."""
-    return [sys.executable, "-m", "prefork", *arguments]
+def prefork(*arguments: str, python: Sequence[str] = ()) -> list[str]:
+    """Return the command line of ``prefork`` with ``arguments``, and flags for ``python``."""
+    return [sys.executable, *python, "-m", "prefork", *arguments]
 
 
 class Journal:
@@ -90,23 +90,26 @@ class Server:
         runtime: Path,
         env: Mapping[str, str] | None = None,
         prefix: Sequence[str] = (),
+        python: Sequence[str] = (),
+        command: Sequence[str] | None = None,
+        bind: str | None = "tcp://127.0.0.1:0",
         **popen: Any,
     ) -> None:
-        """Start it; ``prefix`` is a command that runs our command."""
+        """Start it; ``prefix`` is a command that runs ours, ``command`` stands in its place."""
         self.name = _option(arguments, "--name") or f"t{secrets.token_hex(4)}"
         given = list(arguments)
         for flag, value in {
-            "--bind": "tcp://127.0.0.1:0",
+            "--bind": bind,
             "--log-format": "json",
             "--name": self.name,
         }.items():
-            if flag not in given:
+            if flag not in given and value is not None:
                 given += [flag, value]
         self.runtime = runtime
         self.env = environment(runtime, **(env or {}))
         self.directory = directory
         self.log = Journal(directory / f"{self.name}-{secrets.token_hex(2)}.log")
-        self.argv = [*prefix, *prefork(*given)]
+        self.argv = list(command or [*prefix, *prefork(*given, python=python)])
         with self.log.path.open("ab") as log:
             options = {"stderr": log, "stdout": subprocess.DEVNULL, **popen}
             self.process = subprocess.Popen(
@@ -216,6 +219,10 @@ class Server:
         return json.loads(done.stdout)
 
     # Its end
+
+    def all_gone(self, limit: float = LIMIT) -> None:
+        """Wait until no process of it is left."""
+        until(lambda: not any(is_alive(pid) for pid in self.family()), limit, "the end of all")
 
     def signal(self, signum: int) -> None:
         self.process.send_signal(signum)

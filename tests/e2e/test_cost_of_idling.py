@@ -1,0 +1,45 @@
+"""What a server costs that has nothing to do."""
+
+import pytest
+
+from rig.processes import cpu_seconds, status_field
+from rig.waiting import pause
+
+pytestmark = pytest.mark.slow
+
+WATCHED = 3.0  #: seconds
+
+
+@pytest.mark.parametrize("workers", ["100", "1..100"])
+def test_an_idle_server_sleeps(serve, workers):
+    """
+    One thread, under one wake-up a second, next to no processor time.
+    """
+    server = serve("-w", workers).appear()
+    server.until_pool(ready=int(workers.partition("..")[0]), limit=30)
+    pause(0.5)  # the wake of the start
+    woken, used = _woken(server.pid), cpu_seconds(server.pid)
+
+    pause(WATCHED)
+
+    assert "1" == status_field(server.pid, "Threads")
+    assert _woken(server.pid) - woken < WATCHED
+    assert cpu_seconds(server.pid) - used <= 0.01  # a clock tick
+
+
+def test_idle_workers_sleep_too(serve):
+    """
+    Nobody polls: a worker that waits is not woken at all.
+    """
+    for accept in ("blocking", "exclusive", "mutex"):
+        server = serve("-w", "3", "--accept", accept).ready(3)
+        before = [_woken(pid) for pid in server.pids()]
+
+        pause(1)
+
+        assert before == [_woken(pid) for pid in server.pids()]
+        server.stop()
+
+
+def _woken(pid):
+    return int(status_field(pid, "voluntary_ctxt_switches"))
