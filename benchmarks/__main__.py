@@ -1,6 +1,8 @@
 """Runs the benchmarks that are named, or all; prints a table of each."""
 
 import argparse
+import signal
+import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -26,6 +28,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds of cpu [7]")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each run in them [2]")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what was started, as Ctrl-C
     names = arguments.names or list(BENCHMARKS)
     if unknown := set(names) - set(BENCHMARKS):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")

@@ -4,8 +4,10 @@ import os
 import random
 import select
 import signal
+import statistics
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from time import monotonic
 
 from benchmarks.load import Outcome, outcome
@@ -22,8 +24,16 @@ LIMIT = 120.0  #: seconds that all of it may take
 #: Seconds in which a client learns that its worker was killed.
 HEARD_WITHIN = 0.1
 
-#: Accept mode, how a victim is chosen, and the most milliseconds that the median may be.
 Choose = Callable[[Prefork], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Who was killed, when, and how many seconds later its successor was ready."""
+
+    victim: int
+    at: float
+    took: float
 
 
 def run(options: Options, *, start: str) -> list[Measure]:
@@ -47,32 +57,31 @@ def _measure(
     with Prefork("greet", str(WORKERS), *flags) as server:
         server.until_workers(WORKERS)
         with options.load.running("ask", server.port, CLIENTS, LIMIT) as load:
-            kills: list[tuple[int, float, float]] = []
+            kills: list[Kill] = []
             while len(kills) < KILLS and load.poll() is None:
                 kills.append(_kill(server, choose(server)))
                 select.select([], [], [], APART)
             load.terminate()
             result = outcome(load)
     progress(f"  {name}: {len(kills)} kills, {result.ops} requests, {result.errors} failed")
-    took = [duration for _, _, duration in kills]
+    took = [kill.took for kill in kills]
     line = spread(took, "ms", 1000)
     ready = f"{name}: from the kill to `worker ready`"
     if limit is None:
         measured = Measure(ready, line)
     else:
-        measured = at_most(ready, sorted(took)[len(took) // 2] * 1000, limit, "ms", f" ({line})")
+        measured = at_most(ready, statistics.median(took) * 1000, limit, "ms", f" ({line})")
     return [measured, _blame(name, kills, result)]
 
 
-def _kill(server: Prefork, victim: int) -> tuple[int, float, float]:
-    """Return the victim, when it was killed, and how long its successor took."""
+def _kill(server: Prefork, victim: int) -> Kill:
     slot = server.living[victim]
     since = len(server.events)
     start = monotonic()
     os.kill(victim, signal.SIGKILL)
     ready, _ = server.moment_of("worker ready", since, slot=slot)
     server.wait_for("worker exited", since, pid=victim)
-    return victim, start, ready - start
+    return Kill(victim, start, ready - start)
 
 
 def _any(server: Prefork) -> int:
@@ -92,23 +101,20 @@ def _holder(server: Prefork) -> int:
     raise TimeoutError("nobody seems to hold the accept mutex")
 
 
-def _blame(name: str, kills: list[tuple[int, float, float]], result: Outcome) -> Measure:
+def _blame(name: str, kills: list[Kill], result: Outcome) -> Measure:
     """Tell to whom the failed requests belong.
 
-    A client that fails before it is told who serves it is counted by its time: it belongs to a
-    kill just before.  No more than one can belong to each kill, as a worker holds one.
+    A worker holds one connection, so at most one failure can belong to a kill.  A client that
+    fails before it is told who serves it is counted by its time, as that of a kill just before.
     """
-    victims = {pid for pid, _, _ in kills}
-    told = sum(pid in victims for pid, _ in result.failures)
-    hurt = {pid for pid, _ in result.failures if pid}
-    soon = {
-        victim
-        for pid, moment in result.failures
-        for victim, at, _ in kills
-        if not pid and victim not in hurt and at <= moment <= at + HEARD_WITHIN
-    }
-    early = min(sum(not pid for pid, _ in result.failures), len(soon))
-    others = result.errors - told - early
+    ours = {kill.victim: kill.at for kill in kills}
+    told = {pid for pid, moment in result.failures if pid in ours and moment >= ours[pid]}
+    early: set[int] = set()
+    for _, moment in (failure for failure in result.failures if not failure[0]):
+        near = [pid for pid, at in ours.items() if at <= moment <= at + HEARD_WITHIN]
+        early |= set([pid for pid in near if pid not in told | early][:1])
+    hurt = len(told) + len(early)
+    others = result.errors - hurt
     value = f"{others} of {result.ops + result.errors}"
-    value += f"; of killed workers: {told + early} ({early} before they were greeted)"
+    value += f"; of killed workers: {hurt} ({len(early)} before they were greeted)"
     return Measure(f"{name}: failed requests of other workers", value, "0", others == 0)

@@ -5,7 +5,6 @@ client does not read waits in memory, up to a limit, and then the client is drop
 """
 
 import contextlib
-import errno
 import os
 import selectors
 import socket
@@ -16,9 +15,11 @@ from typing import Any, Final
 import msgspec
 
 from prefork.errors import ControlError
+from prefork.listeners import file_identity, remove_stale_socket
 from prefork.wire import Lines
 
 Reply = Callable[[dict[str, Any]], None]
+Handle = Callable[[bytes, Reply], None]
 
 REQUEST_LIMIT: Final = 64 * 1024  #: bytes of a request
 REPLY_LIMIT: Final = 64 * 1024 * 1024  #: bytes that may wait for a slow client
@@ -26,40 +27,77 @@ CLIENTS_LIMIT: Final = 32
 
 
 class ControlServer:
-    """Accepts operators and passes their requests to ``handle(request, reply)``."""
+    """Accepts operators and passes their requests to ``handle(line, reply)``."""
 
     def __init__(
         self,
         address: str,
         selector: selectors.BaseSelector,
-        handle: Callable[[dict[str, Any], Reply], None],
+        handle: Handle,
     ) -> None:
         """Listen on ``address``, ``unix:PATH`` or ``unix:@NAME``; raises OSError."""
         self.address = address
         self._path = address.removeprefix("unix:")
         self._selector = selector
         self._handle = handle
-        self._clients: set[Client] = set()
+        self._clients: dict[Client, None] = {}  # in the order of their arrival
         self._socket = _listen(self._path)
+        self._file = None if self._path.startswith("@") else file_identity(Path(self._path))
+        # Given up for an operator when there is no other descriptor left: that is when one
+        # is needed most.
+        self._reserve: int | None = os.dup(self._socket.fileno())
         selector.register(self._socket, selectors.EVENT_READ, self._accept)
+        self._accepting = True
 
     def close(self) -> None:
         """Drop every client, and remove the socket."""
         for client in tuple(self._clients):
             client.close()
-        self._selector.unregister(self._socket)
+        self._pause()
         self._socket.close()
-        if not self._path.startswith("@"):
-            Path(self._path).unlink(missing_ok=True)
+        if self._reserve is not None:
+            os.close(self._reserve)
+        path = Path(self._path)
+        if self._file is not None and file_identity(path) == self._file:
+            path.unlink()
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):
+        try:
             connection, _ = self._socket.accept()
-            if len(self._clients) >= CLIENTS_LIMIT or not _may_operate(connection):
-                connection.close()
-                return
-            client = Client(connection, self._selector, self._handle, self._clients.discard)
-            self._clients.add(client)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._make_room()
+            return
+        if not _may_operate(connection):
+            connection.close()
+            return
+        if len(self._clients) >= CLIENTS_LIMIT:
+            next(iter(self._clients)).close()  # silent for longest, most likely
+        client = Client(connection, self._selector, self._handle, self._forget)
+        self._clients[client] = None
+
+    def _make_room(self) -> None:
+        """Give up the reserve for the operator who waits; without one, wait for a client to go."""
+        if self._reserve is not None:
+            os.close(self._reserve)
+            self._reserve = None
+        elif self._clients:
+            self._pause()
+
+    def _pause(self) -> None:
+        if self._accepting:
+            self._selector.unregister(self._socket)
+            self._accepting = False
+
+    def _forget(self, client: "Client") -> None:
+        self._clients.pop(client, None)
+        with contextlib.suppress(OSError):
+            if self._reserve is None:
+                self._reserve = os.dup(self._socket.fileno())
+        if not self._accepting:
+            self._selector.register(self._socket, selectors.EVENT_READ, self._accept)
+            self._accepting = True
 
 
 class Client:
@@ -69,7 +107,7 @@ class Client:
         self,
         connection: socket.socket,
         selector: selectors.BaseSelector,
-        handle: Callable[[dict[str, Any], Reply], None],
+        handle: Handle,
         forget: Callable[["Client"], None],
     ) -> None:
         connection.setblocking(False)
@@ -119,10 +157,7 @@ class Client:
 
     def _answer(self, line: bytes) -> None:
         try:
-            request = msgspec.json.decode(line, type=dict[str, Any])
-            self._handle(request, lambda result: self.reply({"ok": True, "result": result}))
-        except msgspec.MsgspecError as error:
-            self.reply({"ok": False, "error": f"the request is not a JSON object: {error}"})
+            self._handle(line, lambda result: self.reply({"ok": True, "result": result}))
         except ControlError as error:
             self.reply({"ok": False, "error": str(error)})
 
@@ -158,22 +193,12 @@ def _listen(path: str) -> socket.socket:
 
 def _bind_privately(listener: socket.socket, path: str) -> None:
     """Bind to ``path``, for its owner only from the first moment; replace a dead server's."""
+    remove_stale_socket(Path(path))
     former = os.umask(0o177)
     try:
         listener.bind(path)
-    except OSError:
-        if not _is_dead(path):
-            raise
-        Path(path).unlink()
-        listener.bind(path)
     finally:
         os.umask(former)
-
-
-def _is_dead(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)  # a server that lives, but is stopped, takes no connection
-        return probe.connect_ex(path) == errno.ECONNREFUSED
 
 
 def _may_operate(connection: socket.socket) -> bool:

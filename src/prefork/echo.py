@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 
 from prefork import log
 from prefork.listeners import peer_text
@@ -22,7 +23,8 @@ def handle(connection: socket.socket, address: object) -> None:
         journal.info("connected", **client)
     buffer = _buffers.pop() if _buffers else bytearray(_CHUNK)
     try:
-        _echo(connection, buffer, client)
+        with suppress(ConnectionError):  # the client went without waiting for its answer
+            _echo(connection, buffer, client)
     finally:
         _buffers.append(buffer)
         if aloud:

@@ -1,23 +1,21 @@
-"""What users write: finding the target, and telling its kind from its shape."""
+"""What users write: finding the target, by the name of its module or file, and making it."""
 
 import importlib
 import importlib.util
-import inspect
 import os
-import socketserver
+import stat
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 from prefork.errors import HandlerError
+from prefork.kinds import kind_of
 
 #: Tried in this order when the target names no attribute.
 ATTRIBUTES: Final = ("app", "application", "handle", "main")
-
-KINDS: Final = ("stream", "socketserver", "program")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,7 @@ class Handler:
     """A loaded target."""
 
     target: Any  #: the function or class of the user
-    kind: str  #: one of KINDS
+    kind: str  #: stream, socketserver or program
     name: str  #: ``module:attribute``, for messages
 
 
@@ -37,12 +35,17 @@ class Target:
     name: str
 
     def handler(self, *, factory: bool, kind: str) -> Handler:
-        """Call the factory, if it is one, and tell the kind.
+        """Call the factory, if it is one, and tell the kind, or check the one given.
 
-        Raises HandlerError when it cannot be told, and whatever the factory raises.
+        Raises HandlerError when it is of no kind or not of that one, and whatever the factory
+        raises.
         """
+        if factory and not callable(self.attribute):
+            raise HandlerError(
+                f"{self.name} is of the type {type(self.attribute).__name__} and is no factory"
+            )
         target = self.attribute() if factory else self.attribute
-        return Handler(target, kind_of(target, self.name) if kind == "auto" else kind, self.name)
+        return Handler(target, kind_of(target, self.name, kind), self.name)
 
 
 def load(target: str, *, factory: bool = False, kind: str = "auto") -> Handler:
@@ -66,8 +69,9 @@ def find(target: str) -> Target:
     attribute.  The current directory is importable.  Raises HandlerError.
     """
     place, _, attribute = target.partition(":")
-    _make_importable(Path.cwd())
-    module = _module_from_file(Path(place)) if place.endswith(".py") else _module(place)
+    if (here := current_directory()) is not None:
+        _make_importable(here)
+    module = _module_at(place)
     if attribute:
         return Target(_attribute(module, place, attribute), f"{place}:{attribute}")
     for name in ATTRIBUTES:
@@ -79,40 +83,12 @@ def find(target: str) -> Target:
     )
 
 
-def kind_of(target: object, name: str) -> str:
-    """Tell the kind of ``target`` from its shape; raises HandlerError when that is not possible."""
-    if isinstance(target, type) and issubclass(target, socketserver.BaseRequestHandler):
-        return "socketserver"
-    if not callable(target):
-        raise HandlerError(f"{name} is a {type(target).__name__}, which cannot be called")
-    if inspect.iscoroutinefunction(target):
-        raise HandlerError(f"{name} is a coroutine function; {_SERVED}")
-    match _required_arguments(target, name):
-        case 1:
-            return "program"
-        case 2:
-            return "stream"
-    raise HandlerError(
-        f"cannot tell the kind of {name} from its arguments {inspect.signature(target)}; {_SERVED}"
-    )
-
-
-_SERVED: Final = (
-    "served are handle(connection, address), run(worker) and subclasses of "
-    "socketserver.BaseRequestHandler (or say --kind)"
-)
-
-
-def _required_arguments(target: Callable[..., Any], name: str) -> int:
+def current_directory() -> Path | None:
+    """Return where we are; None if that directory has been removed meanwhile."""
     try:
-        parameters = inspect.signature(target).parameters.values()
-    except ValueError as error:
-        raise HandlerError(f"cannot tell the kind of {name}: {error}; say --kind") from error
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(
-        parameter.kind in positional and parameter.default is inspect.Parameter.empty
-        for parameter in parameters
-    )
+        return Path.cwd()
+    except FileNotFoundError:
+        return None
 
 
 def _make_importable(directory: Path) -> None:
@@ -120,19 +96,32 @@ def _make_importable(directory: Path) -> None:
         sys.path.insert(0, str(directory))
 
 
+def _module_at(place: str) -> ModuleType:
+    """Import ``place``, the name of a module or the path of a file."""
+    if place.endswith(".py") or os.sep in place:
+        return _module_from_file(Path(place))
+    if all(part.isidentifier() for part in place.split(".")):
+        return _module(place)
+    if place and os.path.lexists(place):
+        return _module_from_file(Path(place))
+    raise HandlerError(
+        f"{place!r} is neither a module, as in package.module:handle, nor a file, "
+        "as in path/to/file.py:handle"
+    )
+
+
 def _module(name: str) -> ModuleType:
-    if not all(part.isidentifier() for part in name.split(".")):
-        raise HandlerError(
-            f"{name!r} is neither a module, as in package.module:handle, nor a file, "
-            "as in path/to/file.py:handle"
-        )
     try:
         return importlib.import_module(name)
     except BaseException as error:
-        if isinstance(error, ModuleNotFoundError) and _is_part_of(error.name, name):
-            places = ", ".join(path or os.curdir for path in sys.path)
-            raise HandlerError(f"there is no module {error.name!r} in {places}") from error
-        raise HandlerError(f"importing {name} raised {_described(error)}") from error
+        if not (isinstance(error, ModuleNotFoundError) and _is_part_of(error.name, name)):
+            raise HandlerError(f"importing {name} raised {_described(error)}") from error
+        missing = error
+    # A script need not be called .py; but what is a module, too, is the module.
+    if Path(name).is_file():
+        return _module_from_file(Path(name))
+    places = ", ".join(path or os.curdir for path in sys.path)
+    raise HandlerError(f"there is no module {missing.name!r} in {places}") from missing
 
 
 def _is_part_of(missing: str | None, name: str) -> bool:
@@ -141,21 +130,40 @@ def _is_part_of(missing: str | None, name: str) -> bool:
 
 
 def _module_from_file(path: Path) -> ModuleType:
-    resolved = path.resolve()
-    if not resolved.is_file():
-        raise HandlerError(f"there is no file {resolved}")
+    resolved = _readable_file(path)
     _make_importable(resolved.parent)
-    spec = importlib.util.spec_from_file_location(resolved.stem, resolved)
-    assert spec is not None  # every name in .py has a loader
-    assert spec.loader is not None
+    # Named, because a name that does not end in .py tells the import system of no loader.
+    loader = SourceFileLoader(resolved.stem, str(resolved))
+    spec = importlib.util.spec_from_file_location(resolved.stem, resolved, loader=loader)
+    assert spec is not None  # there is a loader
     module = importlib.util.module_from_spec(spec)
     # Before it runs: dataclasses and pickles look their module up by name.
     sys.modules[resolved.stem] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException as error:
         raise HandlerError(f"importing {path} raised {_described(error)}") from error
     return module
+
+
+def _readable_file(path: Path) -> Path:
+    """Return ``path`` made absolute; raises HandlerError unless a file is there for us to read."""
+    where = path
+    try:
+        where = path.resolve()
+        mode = where.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise HandlerError(
+                f"{where} is a directory; name a file in it, as in {path / 'app.py'}:handle"
+            )
+        if not stat.S_ISREG(mode):
+            raise HandlerError(f"{where} is not a regular file")
+        with where.open("rb"):
+            return where
+    except (FileNotFoundError, NotADirectoryError):
+        raise HandlerError(f"there is no file {where}") from None
+    except OSError as error:
+        raise HandlerError(f"the file {where} cannot be read: {error.strerror}") from None
 
 
 def _attribute(module: ModuleType, place: str, dotted: str) -> Any:

@@ -27,11 +27,8 @@ KEPT: Final = 100  #: incidents kept in the directory
 _FRAME: Final = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<function>.*)')
 
 
-_NOT_THE_USERS: Final = (
-    sysconfig.get_path("stdlib") + os.sep,
-    str(Path(__file__).parent) + os.sep,
-    "<frozen",
-)
+_OURS: Final = str(Path(__file__).parent) + os.sep
+_LIBRARY: Final = (sysconfig.get_path("stdlib") + os.sep, "<frozen")
 
 
 @dataclass(slots=True)
@@ -106,9 +103,15 @@ def guilty_frame(stacks: str) -> str | None:
     sections.sort(key=lambda section: not section.startswith("Current thread"))
     for section in sections:
         for frame in _FRAME.finditer(section):
-            if not frame["file"].startswith(_NOT_THE_USERS):
+            if _is_the_users(frame["file"]):
                 return f"{frame['function']} ({frame['file']}:{frame['line']})"
     return None
+
+
+def _is_the_users(file: str) -> bool:
+    # What is installed lies inside the standard library's directory, outside of environments.
+    installed = "/site-packages/" in file or "/dist-packages/" in file
+    return not file.startswith(_OURS) and (installed or not file.startswith(_LIBRARY))
 
 
 def write_incident(directory: Path | None, report: dict[str, Any]) -> Path | None:

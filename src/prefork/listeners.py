@@ -18,7 +18,7 @@ from prefork.queues import handshakes, queue_depths, tcp_queue
 
 Scheme = Literal["tcp", "unix", "fd"]
 
-_HOST_PORT: Final = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]/]*):(?P<port>\d+)")
+_HOST_PORT: Final = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]/]*):(?P<port>[0-9]+)")
 
 #: A classic BPF program that drops a segment which opens a connection (SYN without ACK) and
 #: takes every other: the data of a TCP socket's filter begins at the TCP header.
@@ -101,7 +101,7 @@ class Listener:
         self.socket = sock
         self.address = address
         self.owned = owned  #: bound by us; an adopted socket lives on with whoever gave it
-        self._file = _identity(Path(address.path)) if owned and address.is_file else None
+        self._file = file_identity(Path(address.path)) if owned and address.is_file else None
 
     @property
     def is_tcp(self) -> bool:
@@ -119,7 +119,8 @@ class Listener:
             return None
         if self.is_tcp:
             return tcp_queue(self.socket)
-        return queue_depths().get(self.inode)
+        queue = queue_depths().get(self.inode)
+        return None if queue is None else queue.depth
 
     def arriving(self) -> int | None:
         """Return how many connections wait, those in the middle of their handshake included."""
@@ -150,7 +151,7 @@ class Listener:
         """Close our copy; remove the path of a Unix socket that we bound."""
         path = Path(self.address.path)
         # Only if it is still ours: a successor may already have put its own there.
-        if self._file is not None and _identity(path) == self._file:
+        if self._file is not None and file_identity(path) == self._file:
             path.unlink()
         self.socket.close()
 
@@ -177,13 +178,6 @@ def peer_text(address: object) -> str:
         host, port = address[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return os.fsdecode(address) if isinstance(address, (str, bytes)) else ""
-
-
-def inherited_listener(fd: int) -> socket.socket:
-    """Return the listener whose descriptor ``fd`` this process got from its parent."""
-    listener = socket.socket(fileno=fd)
-    listener.set_inheritable(False)
-    return listener
 
 
 def _opened(address: Address, backlog: int) -> Listener:
@@ -241,7 +235,7 @@ def _bound_unix(address: Address, backlog: int) -> Listener:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if address.is_file:
-            _remove_stale(Path(address.path))
+            remove_stale_socket(Path(address.path))
             sock.bind(address.path)
         else:
             sock.bind("\0" + address.path[1:])
@@ -252,11 +246,14 @@ def _bound_unix(address: Address, backlog: int) -> Listener:
     return Listener(sock, address, owned=True)
 
 
-def _remove_stale(path: Path) -> None:
-    """Remove the socket a dead server left at ``path``; one that answers stays."""
+def remove_stale_socket(path: Path) -> None:
+    """Remove the socket that a dead server has left at ``path``.
+
+    Raises OSError when something else is there: a server that lives, or no socket at all.
+    """
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise ListenError(f"cannot listen on unix:{path}: a file that is no socket is there")
+            raise FileExistsError(errno.EEXIST, "a file that is no socket is in the way")
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -267,7 +264,7 @@ def _remove_stale(path: Path) -> None:
     path.unlink()
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def file_identity(path: Path) -> tuple[int, int] | None:
     """Return what tells the file at ``path`` from any other; None if there is none."""
     try:
         status = path.lstat()

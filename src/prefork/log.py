@@ -73,7 +73,11 @@ class Log:
     def exception(self, event: str, error: BaseException, **fields: object) -> None:
         """Record an exception of the user's code with its traceback."""
         text = "".join(traceback.format_exception(error)).rstrip()
-        self._record("error", event, {**fields, "error": repr(error), "traceback": text})
+        try:
+            shown = repr(error)
+        except Exception as second:  # noqa: BLE001 (the user's code once more)
+            shown = f"{type(error).__name__} (its repr raised {type(second).__name__})"
+        self._record("error", event, {**fields, "error": shown, "traceback": text})
 
     def reopen(self) -> None:
         """Open the log's file anew, for a rotation that moved it; pipes and terminals stay."""
@@ -86,14 +90,18 @@ class Log:
         except OSError as error:
             self.warning("log not reopened", path=self._path, reason=error.strerror)
             return
-        os.dup2(fresh, self.fd)
-        os.close(fresh)
+        self.write_to(fresh)
+
+    def write_to(self, fd: int) -> None:
+        """Write to the file ``fd``, which is taken over, from now on."""
+        os.dup2(fd, self.fd)
+        os.close(fd)
 
     def _record(self, level: str, event: str, fields: dict[str, object]) -> None:
         if LEVELS[level] < self.threshold:
             return
         with self._lock:
-            self._pending.append(self._formatted(level, event, fields))
+            self._pending.append(self._line(level, event, fields))
             if len(self._pending) > PENDING_LIMIT:
                 self._pending.popleft()
                 self.lost += 1
@@ -111,11 +119,8 @@ class Log:
                 if self.lost:
                     self._write(self._formatted("warning", "log lines lost", {"count": self.lost}))
                     self.lost = 0
-                page = self._pending[0][: select.PIPE_BUF if self._path is None else None]
-                self._write(page)
-                rest = self._pending.popleft()[len(page) :]
-                if rest:
-                    self._pending.appendleft(rest)
+                self._write(self._pending[0])
+                self._pending.popleft()
         except BlockingIOError:
             pass  # another process was faster to fill it
         except OSError:
@@ -123,6 +128,22 @@ class Log:
             # nothing to wait for.
             self.lost += len(self._pending)
             self._pending.clear()
+
+    def _line(self, level: str, event: str, fields: dict[str, object]) -> bytes:
+        """Return the line, on a pipe no longer than what can be written in one piece.
+
+        Longer ones would mix with those of other processes.  What is too long, a traceback in
+        practice, is cut in its middle.
+        """
+        data = self._formatted(level, event, fields)
+        fields = dict(fields)
+        while self._pipe is not None and len(data) > select.PIPE_BUF:
+            longest = max(fields, key=lambda name: len(str(fields[name])))
+            text = str(fields[longest])
+            keep = max(len(text) * select.PIPE_BUF // len(data) // 2 - 50, 1)
+            fields[longest] = f"{text[:keep]} [...] {text[len(text) - keep :]}"
+            data = self._formatted(level, event, fields)
+        return data
 
     def _formatted(self, level: str, event: str, fields: dict[str, object]) -> bytes:
         line = to_json(level, event, fields) if self.as_json else to_text(level, event, fields)

@@ -2,7 +2,7 @@
 
 Asked from the kernel by sock_diag (sock_diag(7)), so that a process that does not hold the
 socket, ``prefork status``, can read it as well as one that does.  For a listening socket the
-kernel reports the accept queue's length as the receive queue.
+kernel reports the accept queue's length as the receive queue, its limit as the send queue.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final, cast
 
 SOCK_DIAG_BY_FAMILY: Final = 20
@@ -34,6 +35,14 @@ _ATTRIBUTE: Final = struct.Struct("=HH")  # struct rtattr
 _InetMessage = tuple[int, int, int, int, bytes, int, int, int, int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The accept queue of a listening socket."""
+
+    depth: int  #: so many connections wait
+    limit: int  #: of listen(2), which the kernel may have lowered to net.core.somaxconn
+
+
 def tcp_queue(listener: socket.socket) -> int:
     """Return the depth of the accept queue of a TCP ``listener`` that we hold.
 
@@ -44,19 +53,19 @@ def tcp_queue(listener: socket.socket) -> int:
     return depth
 
 
-def queue_depths() -> dict[int, int]:
-    """Return the depth of the accept queue of each listening socket, by its inode.
+def queue_depths() -> dict[int, Queue]:
+    """Return depth and limit of the accept queue of each listening socket, by its inode.
 
     Covers TCP and Unix sockets of our network namespace; empty where the system has no
     sock_diag or does not let us ask.
     """
     if sys.platform != "linux":
         return {}
-    depths: dict[int, int] = {}
+    depths: dict[int, Queue] = {}
     with contextlib.suppress(OSError), _connected() as netlink:
         for family in (socket.AF_INET, socket.AF_INET6):
-            depths.update(_tcp_depths(netlink, family))
-        depths.update(_unix_depths(netlink))
+            depths.update(_tcp_queues(netlink, family))
+        depths.update(_unix_queues(netlink))
     return depths
 
 
@@ -84,10 +93,10 @@ def _connected() -> socket.socket:
     return netlink
 
 
-def _tcp_depths(netlink: socket.socket, family: int) -> Iterator[tuple[int, int]]:
+def _tcp_queues(netlink: socket.socket, family: int) -> Iterator[tuple[int, Queue]]:
     for message in _inet_messages(netlink, family, TCP_LISTEN):
-        _, _, _, _, _, _, queued, _, _, inode = message
-        yield inode, queued
+        _, _, _, _, _, _, depth, limit, _, inode = message
+        yield inode, Queue(depth, limit)
 
 
 def _inet_messages(netlink: socket.socket, family: int, state: int) -> Iterator[_InetMessage]:
@@ -96,7 +105,7 @@ def _inet_messages(netlink: socket.socket, family: int, state: int) -> Iterator[
         yield cast(_InetMessage, _INET_MESSAGE.unpack_from(payload))
 
 
-def _unix_depths(netlink: socket.socket) -> Iterator[tuple[int, int]]:
+def _unix_queues(netlink: socket.socket) -> Iterator[tuple[int, Queue]]:
     any_cookie = 0xFFFFFFFF
     request = _UNIX_REQUEST.pack(
         socket.AF_UNIX, 0, 1 << TCP_LISTEN, 0, UDIAG_SHOW_RQLEN, any_cookie, any_cookie
@@ -105,7 +114,7 @@ def _unix_depths(netlink: socket.socket) -> Iterator[tuple[int, int]]:
         inode = _UNIX_MESSAGE.unpack_from(payload)[3]
         for kind, value in _attributes(payload[_UNIX_MESSAGE.size :]):
             if kind == UNIX_DIAG_RQLEN:
-                yield inode, struct.unpack_from("=L", value)[0]
+                yield inode, Queue(*struct.unpack_from("=LL", value))
 
 
 def _dump(netlink: socket.socket, request: bytes) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from typing import Final
 from prefork.errors import ProtocolError
 
 MAGIC: Final = 0x70_72_65_66_6F_72_6B_01  # "prefork", layout 1
-SLOTS: Final = 4096  #: the most workers a server can have; the file is sparse
+SLOTS: Final = 4096  #: the most workers a server can have
 
 # Sizes in bytes.  The text of the header holds what never changes: name and listeners.
 HEADER_SIZE: Final = 512
@@ -34,8 +34,6 @@ H_MAGIC, H_PID, H_STATE, H_GENERATION, H_STARTED = range(5)
 H_MINIMUM, H_MAXIMUM, H_TARGET, H_USED = range(5, 9)
 H_SPAWNED, H_EXITED, H_CRASHED, H_HUNG, H_RECYCLED, H_RELOADS = range(9, 15)
 H_TEXT_LENGTH = 15
-H_QUEUED = 16  #: one word a listener from here on
-LISTENERS_LIMIT: Final = HEADER_SIZE // 8 - H_QUEUED
 
 # Words of a slot's record, written by the arbiter.
 R_PID, R_GENERATION, R_STATE, R_STARTED, R_ACCEPTED, R_HANDLED, R_FAILED = range(7)
@@ -98,6 +96,8 @@ class Scoreboard:
 
     @text.setter
     def text(self, value: bytes) -> None:
+        if len(value) > TEXT_SIZE:
+            raise ProtocolError(f"{len(value)} bytes of names and addresses; {TEXT_SIZE} fit")
         self._view[HEADER_SIZE : HEADER_SIZE + len(value)] = value
         self.header[H_TEXT_LENGTH] = len(value)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from prefork.queues import queue_depths
+from prefork.queues import Queue, queue_depths
 from prefork.scoreboard import (
     H_CRASHED,
     H_EXITED,
@@ -79,15 +79,17 @@ def status_of(board: Scoreboard, now: float) -> dict[str, Any]:
 
 
 def _listeners(listeners: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    depths = queue_depths()
-    return [
-        {
-            "address": listener["address"],
-            "queued": depths.get(listener["inode"]),
-            "backlog": listener["backlog"],
-        }
-        for listener in listeners
-    ]
+    queues = queue_depths()
+    return [_listener(listener, queues.get(listener["inode"])) for listener in listeners]
+
+
+def _listener(listener: dict[str, Any], queue: Queue | None) -> dict[str, Any]:
+    return {
+        "address": listener["address"],
+        "queued": None if queue is None else queue.depth,
+        # An adopted socket listens with what its owner said, not with what our settings say.
+        "backlog": listener["backlog"] if queue is None else queue.limit,
+    }
 
 
 def _pool(board: Scoreboard, workers: list[dict[str, Any]]) -> dict[str, int]:

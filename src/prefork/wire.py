@@ -6,6 +6,8 @@ without parsing; upwards go JSON lines.  The mold's channel keeps record boundar
 """
 
 import signal
+import socket
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -14,7 +16,7 @@ import msgspec
 from prefork.errors import ProtocolError
 
 DRAIN: Final = b"D"  #: take no more, finish what you hold, exit
-REOPEN: Final = b"R"  #: open the log's file anew
+REOPEN: Final = b"R"  #: write to the log's new file, whose descriptor comes along
 
 
 #: Asks a worker to look at its channel.  Ignored by default, so one that comes before the handler
@@ -51,14 +53,14 @@ class Unsafe(msgspec.Struct, tag="unsafe", frozen=True):
 class Forked(msgspec.Struct, tag="forked", frozen=True):
     """The mold has forked the worker that was ordered."""
 
-    slot: int
+    serial: int  #: of the order
     pid: int
 
 
 class NotForked(msgspec.Struct, tag="not forked", frozen=True):
     """The system refused the mold a process."""
 
-    slot: int
+    serial: int  #: of the order
     reason: str
 
 
@@ -67,6 +69,7 @@ class ForkOrder(msgspec.Struct, frozen=True):
 
     slot: int
     generation: int
+    serial: int  #: slots are used again, serials never
 
 
 Message = Loaded | Ready | Failed | Unsafe | Forked | NotForked
@@ -94,6 +97,30 @@ def decode_order(data: bytes) -> ForkOrder:
         return _orders.decode(data)
     except msgspec.MsgspecError as error:
         raise ProtocolError(f"{data!r} is not an order of the arbiter: {error}") from error
+
+
+def send(sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:
+    """Send ``data`` with descriptors attached, now or not at all; raises OSError.
+
+    Not ``socket.send_fds``, which forgets its flags (CPython 3.11 to 3.13).
+    """
+    rights = array("i", fds)
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
+    sock.sendmsg([data], ancillary, socket.MSG_DONTWAIT)
+
+
+def receive(sock: socket.socket, size: int, flags: int = 0) -> tuple[bytes, list[int]]:
+    """Receive up to ``size`` bytes and two descriptors, which no program we start inherits.
+
+    Raises BlockingIOError with MSG_DONTWAIT in ``flags`` when there is nothing.
+    """
+    space = socket.CMSG_SPACE(2 * array("i").itemsize)
+    data, ancillary, _, _ = sock.recvmsg(size, space, flags | socket.MSG_CMSG_CLOEXEC)
+    fds = array("i")
+    for level, kind, rights in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(rights[: len(rights) - len(rights) % fds.itemsize])
+    return data, list(fds)
 
 
 class Lines:

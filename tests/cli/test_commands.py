@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -12,6 +13,8 @@ from prefork.cli import COMMANDS
 
 APP = """\
 def handle(connection, address): pass
+def run(worker): pass
+number = 3
 def make(): return handle
 def broken(): raise RuntimeError("no database")
 """
@@ -170,6 +173,9 @@ def test_check_speaks_json(prefork):
         (["app:nope"], ["no attribute 'nope'"]),
         (["app:broken", "--factory"], ["RuntimeError: no database", 'raise RuntimeError("no data']),
         (["exits.py"], ["SystemExit"]),
+        (["app:run", "--kind", "stream"], ["app:run cannot be served as stream"]),
+        (["app:number", "--kind", "stream"], ["app:number is of the type int"]),
+        (["./"], ["is a directory"]),
     ],
 )
 def test_a_target_that_cannot_be_loaded_is_exit_4(prefork, elsewhere, argv, words):
@@ -242,3 +248,165 @@ def test_a_reader_that_leaves_early_gets_no_traceback(prefork, elsewhere):
     done = subprocess.run(["sh", "-c", script], capture_output=True, check=True, timeout=30)
 
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize("command", [["status"], ["check", "app"], ["serve", "--help"]])
+def test_a_full_disk_is_one_sentence_and_exit_1(prefork, elsewhere, command):
+    """
+    Whether it shows while something is printed or in the end.
+    """
+    runtime = elsewhere / "r"
+    environ = {**os.environ, "XDG_RUNTIME_DIR": str(runtime), "RUNTIME_DIRECTORY": str(runtime)}
+    argv = [sys.executable, "-m", "prefork", *command]
+
+    with scoreboard_of(runtime, environ), open("/dev/full", "w") as full:
+        done = subprocess.run(
+            argv, env=environ, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30
+        )
+
+    assert (1, "prefork: the output cannot be written: No space left on device\n") == (
+        done.returncode, done.stderr,
+    )  # fmt: skip
+
+
+@contextmanager
+def scoreboard_of(runtime, environ):
+    """Keep what `prefork status` finds in ``runtime``: a scoreboard, and a process holding it."""
+    runtime.mkdir(mode=0o700)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS, runtime / "held.scoreboard"],
+        env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as holder:  # fmt: skip
+        assert b"held\n" == holder.stdout.readline()
+        yield
+        holder.stdin.close()
+
+
+HOLDS = """\
+import os, sys, msgspec
+from prefork import runtime
+from prefork.arbiter.board import Board
+from prefork.scoreboard import Scoreboard
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600)
+runtime.hold(fd)
+board = Board(Scoreboard.create(fd), os.getpid())
+board.describe(
+    {"name": "held", "target": "app", "control": None, "accept": "blocking", "listeners": []}
+)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_check_ends_though_the_target_started_a_thread(prefork, elsewhere):
+    """
+    With all of its output, whether the target is right or wrong.
+    """
+    (elsewhere / "threads.py").write_text(
+        "import threading\n"
+        "threading.Thread(target=threading.Event().wait).start()\n"
+        "def handle(connection, address): pass\n"
+    )
+
+    assert prefork("check", "threads")[0] == 0
+    assert "threads:handle is a handler of the kind stream" in prefork("check", "threads")[1]
+    assert prefork("check", "threads:absent")[0] == 4
+
+
+@pytest.mark.parametrize(
+    ("argv", "module"),
+    [
+        (["serve", "app"], "argparse"),
+        (["serve", "app"], "prefork.settings"),
+        (["status"], "prefork.runtime"),
+        (["--version"], "importlib.metadata"),
+        (["nonsense"], "prefork.settings.names"),
+        (["check", "app"], "app"),
+    ],
+)
+def test_ctrl_c_while_something_is_imported_is_exit_130(prefork, elsewhere, argv, module):
+    """
+    Without a word.
+    """
+    place = elsewhere / "first"
+    place.mkdir()
+    (place / "sitecustomize.py").write_text(INTERRUPTS.format(module=module))
+
+    assert (130, "", []) == prefork(*argv, PYTHONPATH=str(place))
+
+
+#: Imported by the interpreter before all else: sends SIGINT as soon as a module is looked for.
+INTERRUPTS = """\
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_closed_standard_streams_are_filled(prefork, elsewhere, closed):
+    """
+    So that nothing that is opened gets their numbers; what is left of them works.
+    """
+    (elsewhere / "probe.py").write_text(
+        "import os, sys\n"
+        "kinds = [os.path.realpath(f'/proc/self/fd/{fd}') for fd in range(3)]\n"
+        "kept = [os.get_inheritable(fd) for fd in range(3)]\n"
+        "print('output'), print('error', file=sys.stderr)\n"
+        "open('seen', 'w').write(repr((kinds, kept)))\n"
+        "def handle(connection, address): pass\n"
+    )
+    script = f"{sys.executable} -m prefork check probe {closed}"
+
+    done = subprocess.run(
+        ["sh", "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30
+    )
+
+    kinds, kept = eval((elsewhere / "seen").read_text())
+    assert done.returncode == 0, done.stderr
+    assert [True, True, True] == kept
+    assert ["/dev/null"] * len(closed.split()) == [
+        kinds[int(redirection[0])] for redirection in closed.split()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "word"),
+    [
+        (["serve", "app"], 2, "the current directory does not exist any more"),
+        (["check", "app", "--chdir", "{place}"], 0, ""),
+        (["status", "--name", "nobody-has-this-name"], 6, "no server called"),
+        (["--version"], 0, ""),
+        (["serve", "--help"], 0, ""),
+    ],
+)
+def test_a_removed_current_directory_is_told_or_does_not_matter(
+    prefork, elsewhere, argv, code, word
+):
+    """
+    Never a traceback.
+    """
+    command = " ".join(text.format(place=elsewhere) for text in argv)
+    script = f"mkdir gone && cd gone && rmdir ../gone && exec {sys.executable} -m prefork {command}"
+
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=30)
+
+    assert (code, word in done.stderr) == (done.returncode, True)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("argv", [[b"caf\xe9.py"], [b"app", b"--config", b"\xe9.toml"]])
+def test_a_text_that_is_not_utf8_is_exit_2(prefork, elsewhere, argv):
+    """
+    Such a file may exist, but its name could neither travel nor be shown.
+    """
+    for name in (b"caf\xe9.py", b"\xe9.toml"):
+        (elsewhere / os.fsdecode(name)).touch()
+
+    code, _, [line] = prefork("check", *argv)
+
+    assert code == 2
+    assert "is not valid UTF-8" in line

@@ -4,6 +4,7 @@ import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import uuid
@@ -15,12 +16,12 @@ pytestmark = pytest.mark.slow
 
 
 @contextmanager
-def echo_server(*argv):
+def echo_server(*argv, bind="tcp://127.0.0.1:0", fds=()):
     """Run `prefork echo` under a name of its own; it has a ready worker, and is killed at last."""
     name = f"cli-{uuid.uuid4().hex[:12]}"
-    command = [sys.executable, "-m", "prefork", "echo", "-b", "tcp://127.0.0.1:0", "--name", name]
+    command = [sys.executable, "-m", "prefork", "echo", "-b", bind, "--name", name]
     # Unbuffered: select(2) must not sleep on lines that a buffer already holds.
-    process = subprocess.Popen([*command, *argv], stderr=subprocess.PIPE, bufsize=0)
+    process = subprocess.Popen([*command, *argv], stderr=subprocess.PIPE, bufsize=0, pass_fds=fds)
     try:
         wait_for_event(process.stderr, "worker ready")
         yield name, process
@@ -66,6 +67,22 @@ def test_a_server_is_asked_scaled_explained_and_stopped():
         assert prefork("stop", "--name", name) == (0, f"{name} has stopped\n", "")
         assert process.wait(10) == 0
         assert prefork("status", "--name", name)[0] == 6
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_an_adopted_sockets_backlog_is_its_own(family):
+    """
+    As its owner has said, whatever our settings say.
+    """
+    with socket.socket(family) as listener:
+        name = f"\0cli-{uuid.uuid4().hex[:12]}"
+        listener.bind(name if family == socket.AF_UNIX else ("127.0.0.1", 0))
+        listener.listen(50)
+        fd = listener.fileno()
+        with echo_server("-w", "1", bind=f"fd://{fd}", fds=[fd]) as (server, _):
+            status = json.loads(prefork("status", "--json", "--name", server)[1])
+
+    assert [(0, 50)] == [(each["queued"], each["backlog"]) for each in status["listeners"]]
 
 
 def test_a_stopped_arbiter_still_has_a_status():

@@ -33,6 +33,7 @@ def test_idle_workers_sleep_too(serve):
     """
     for accept in ("blocking", "exclusive", "mutex"):
         server = serve("-w", "3", "--accept", accept).ready(3)
+        pause(0.3)  # until each waits where it will wait
         before = [_woken(pid) for pid in server.pids()]
 
         pause(1)

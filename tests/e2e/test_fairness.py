@@ -4,6 +4,9 @@ from collections import Counter
 
 import pytest
 
+from rig.processes import state_of
+from rig.waiting import until
+
 pytestmark = pytest.mark.slow
 
 CONNECTIONS = 300
@@ -28,6 +31,8 @@ def test_no_idle_worker_is_much_busier_than_the_mean(serve, runtime, options, mo
     """
     options = [option.format(name=runtime.name) for option in options]
     server = serve("-w", str(WORKERS), *options).ready(WORKERS)
+    # Ready is said just before the first accept: let each have got there.
+    until(lambda: {state_of(pid) for pid in server.pids()} == {"S"}, what="idle workers")
 
     taken = Counter(server.ask() for _ in range(CONNECTIONS))
 

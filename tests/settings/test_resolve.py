@@ -260,9 +260,20 @@ def test_mistakes_of_all_sources_are_told_together(tmp_path):
         ({"restart_delay": "50"}, "restart-delay-max, which is 30 (default)"),
         ({"user": "no-such-user"}, "no such user"),
         ({"group": "no-such-group"}, "no such group"),
+        ({"user": "-1"}, "no such user"),
+        ({"user": "4294967295"}, "a number is from 0 to 4294967294"),
+        ({"group": "4294967295"}, "a number is from 0 to 4294967294"),
+        ({"user": "9" * 5000}, "a number is from 0 to 4294967294"),
+        ({"user": "²"}, "no such user"),
         ({"chdir": "/no/such/directory"}, "no such directory"),
         ({"control": "tcp://:1"}, "unix:PATH"),
         ({"control": "unix:" + "x" * 200}, "107 bytes"),
+        ({"chdir": "/dev/null"}, "no such directory"),
+        ({"chdir": "/" + "x" * 300}, "cannot be entered (File name too long)"),
+        ({"target": "caf\udce9.py"}, "'caf\\udce9.py' is not valid UTF-8"),
+        ({"bind": "unix:/tmp/\udce9"}, "not valid UTF-8"),
+        ({"pidfile": "\udce9"}, "not valid UTF-8"),
+        ({"env": "A=\udce9"}, "not valid UTF-8"),
         ({"name": "a/b"}, "letters"),
         ({"env": "novalue"}, "NAME=VALUE"),
         ({"target": ""}, "target cannot be ''"),
@@ -284,6 +295,7 @@ def test_what_contradicts_or_does_not_exist_is_a_mistake(flags, word):
         {"accept": "blocking"},
         {"threads": "4", "kind": "socketserver"},
         {"user": "0", "chdir": "/"},
+        {"user": "12345", "group": "4294967294"},
         {"control": "unix:@x"},
     ],
 )
@@ -310,3 +322,52 @@ def test_a_strange_listen_fds_is_a_mistake():
     [problem] = problems_of(around(LISTEN_PID="42", LISTEN_FDS="many"))
 
     assert "LISTEN_FDS" in problem
+
+
+@pytest.mark.parametrize(
+    ("flags", "control", "pidfile"),
+    [
+        ({"control": "unix:c.sock", "pidfile": "x/y.pid"}, "unix:/here/c.sock", "/here/x/y.pid"),
+        ({"control": "unix:/c", "pidfile": "/p"}, "unix:/c", "/p"),
+        ({"control": "unix:@c"}, "unix:@c", None),
+        ({"control": "unix:c", "pidfile": "p", "chdir": "/"}, "unix:/here/c", "/here/p"),
+        ({"control": "off"}, "off", None),
+    ],
+)
+def test_operators_paths_count_from_where_the_command_was_given(flags, control, pidfile):
+    """
+    Not from chdir: whoever gave the command looks for them from there.
+    """
+    here = dataclasses.replace(NOWHERE, directory=Path("/here"))
+
+    settings = resolved(here, **flags).settings
+
+    assert (control, pidfile) == (settings.control, settings.pidfile)
+
+
+REMOVED = dataclasses.replace(NOWHERE, directory=None)
+
+
+def test_an_absolute_chdir_takes_the_place_of_a_removed_directory(tmp_path):
+    """
+    Also for the settings file, and for what is relative.
+    """
+    (tmp_path / "prefork.toml").write_text("threads = 3\n")
+    environ = {"PREFORK_CHDIR": str(tmp_path)}
+
+    by_flag = resolved(REMOVED, chdir=str(tmp_path), pidfile="p").settings
+    by_variable = resolved(dataclasses.replace(REMOVED, environ=environ), control="unix:c").settings
+
+    assert (3, f"{tmp_path}/p") == (by_flag.threads, by_flag.pidfile)
+    assert f"unix:{tmp_path}/c" == by_variable.control
+
+
+@pytest.mark.parametrize("chdir", [(), "relative", "/no/such/directory"])
+def test_a_removed_current_directory_is_a_mistake(chdir):
+    """
+    Unless there is another; what was found before is told as well.
+    """
+    problems = problems_of(REMOVED, problems=["there is no flag --x"], chdir=chdir)
+
+    assert "there is no flag --x" == problems[0]
+    assert "the current directory does not exist any more" in problems[1]

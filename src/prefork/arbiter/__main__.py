@@ -65,7 +65,7 @@ def serve(settings: Settings, journal: Log) -> int:
     Raises ListenError when an address cannot be had, SettingsError when a path cannot.
     """
     descriptors = raise_descriptor_limit()
-    with contextlib.ExitStack() as owned:
+    with contextlib.ExitStack() as last, contextlib.ExitStack() as owned:
         if settings.chdir is not None:
             os.chdir(settings.chdir)
         listeners = open_listeners(settings.bind, settings.backlog)
@@ -81,11 +81,11 @@ def serve(settings: Settings, journal: Log) -> int:
         owned.callback(arbiter.board.end)
         control = open_control(places.control, arbiter, journal)
         if control is not None:
-            owned.callback(control.close)
+            last.callback(control.close)  # whoever waits for our end is told when all is closed
         arbiter.board.describe(description(places.settings, listeners, accept, control))
         announce(arbiter, listeners, accept, places, control)
         status = arbiter.run()
-    journal.info("stopped", status=status)
+        last.callback(lambda: journal.info("stopped", status=status))
     return status
 
 
@@ -131,6 +131,8 @@ def assemble(
     selector = selectors.DefaultSelector()
     backend = PosixBackend(shared)
     backend.catch_signals()
+    # Blocked by whoever started us, so that none could come before.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
     board = Board(Scoreboard.create(places.scoreboard), os.getpid())
     pool = Pool(pool_limits(settings, fork=fork), monotonic())
     birth = Birth(plan_file, inherited, places.incidents)
@@ -239,6 +241,8 @@ def _living_process(file: Path) -> int | None:
     """Return the process that ``file`` names, if it is alive and not this one."""
     try:
         pid = int(file.read_text())
+        if pid <= 0:
+            return None
         os.kill(pid, 0)
     except PermissionError:
         return pid

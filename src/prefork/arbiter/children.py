@@ -122,10 +122,9 @@ class Children:
         self._backend.kill(self.by_slot[slot])
 
     def reopen_logs(self) -> None:
-        """Have every worker open its log anew."""
-        for slot, child in self.by_slot.items():
-            if slot != MOLD:
-                self._backend.say(child, wire.REOPEN)
+        """Hand the log's new file to every process; workers to come get the mold's."""
+        for child in self.by_slot.values():
+            self._backend.hand_over_log(child, self._log.fd)
 
     def inspect(self, slot: int, now: float) -> None:
         """Record the incident of a hung process."""
@@ -164,7 +163,6 @@ class Children:
 
     def _end(self, child: Child, status: ExitStatus) -> None:
         self._hear(child)  # what it said before it died
-        self.inspector.forget(child)
         slot = child.slot
         if status.signal == "SIGKILL" and not child.doomed and self._memory.happened():
             status = ExitStatus(signal=status.signal, out_of_memory=True)
@@ -189,6 +187,7 @@ class Children:
             self._fail_to_spawn(child.slot, "the mold died before it forked the worker")
 
     def _forget(self, child: Child) -> None:
+        self.inspector.forget(child)
         self._silence(child)
         self.board.vacate(child.slot)
         child.close()
@@ -227,11 +226,13 @@ class Children:
             self._log.warning("message not understood", **_fields(child), reason=str(error))
             return
         match message:
-            case wire.Forked(slot, pid):
-                self._bear(self.by_slot[slot], pid)
-            case wire.NotForked(slot, reason):
-                self._forget(self.by_slot[slot])
-                self._fail_to_spawn(slot, reason)
+            case wire.Forked(serial, pid):
+                if (unborn := self._ordered(serial)) is not None:
+                    self._bear(unborn, pid)
+            case wire.NotForked(serial, reason):
+                if (unborn := self._ordered(serial)) is not None:
+                    self._forget(unborn)
+                    self._fail_to_spawn(unborn.slot, reason)
             case wire.Loaded():
                 self._pool.apply(TargetLoaded(child.slot), now)
             case wire.Ready(pid):
@@ -243,6 +244,11 @@ class Children:
                 self._bear(child, pid)
                 self._tell_load_failure(child, reason, traceback)
                 self._pool.apply(LoadFailed(child.slot, reason), now)
+
+    def _ordered(self, serial: int) -> Child | None:
+        """Return the worker of an order; it may have told of itself, and died, before its mold."""
+        children = self.by_slot.values()
+        return next((each for each in children if each.serial == serial), None)
 
     def _bear(self, child: Child, pid: int) -> None:
         """Note the process of a forked worker, from whoever tells first: it, or its mold."""

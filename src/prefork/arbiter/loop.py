@@ -130,7 +130,10 @@ class Arbiter:
     def wait(self) -> None:
         """Sleep until something happens or the next deadline; take note of what happened."""
         self._watch_listeners(self.pool.watching)
-        ready = [key.data for key, _ in self.selector.select(self._patience())]
+        # After a pause of the whole machine the time is up, but there is news that nobody has
+        # heard: it comes before any judgement by the clock.
+        events = self.selector.select(self._patience()) or self.selector.select(0)
+        ready = [key.data for key, _ in events]
         # What workers say comes before the news of their deaths: last words count.
         ready.sort(key=lambda callback: callback == self._hear_signals)
         for callback in ready:
@@ -170,7 +173,8 @@ class Arbiter:
 
     def stop(self, *, at_once: bool, reason: str) -> None:
         """Begin to end the server."""
-        self._handshakes_until = monotonic() + HANDSHAKE_PATIENCE
+        if self.pool.state != "stopping":
+            self._handshakes_until = monotonic() + HANDSHAKE_PATIENCE
         self.log.info("stopping", reason=reason, at_once=at_once)
         self.apply(StopRequested(at_once))
 

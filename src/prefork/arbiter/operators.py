@@ -1,10 +1,11 @@
 """Answers the operators' requests that come over the control socket."""
 
 import time
-from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
+
+import msgspec
 
 from prefork.arbiter.board import Board
 from prefork.arbiter.children import Children
@@ -14,8 +15,6 @@ from prefork.core.states import MOLD
 from prefork.errors import ControlError
 from prefork.scoreboard import SLOTS
 from prefork.status import status_of
-
-Request = dict[str, Any]
 
 
 class Server(Protocol):
@@ -35,57 +34,76 @@ class Server(Protocol):
         """Begin to end the server."""
 
 
+class Status(msgspec.Struct, tag_field="command", tag="status"):
+    """What is the pool doing?"""
+
+
+class Scale(msgspec.Struct, tag_field="command", tag="scale"):
+    """Change how many workers there may be."""
+
+    minimum: Annotated[int, msgspec.Meta(ge=0)]
+    maximum: Annotated[int, msgspec.Meta(ge=1, le=SLOTS // 2)]
+
+
+class Stop(msgspec.Struct, tag_field="command", tag="stop"):
+    """End the server, at once or after what is in progress."""
+
+    now: bool = False
+
+
+class Dump(msgspec.Struct, tag_field="command", tag="dump"):
+    """Show the stacks of one worker, or of all."""
+
+    slot: int | None = None
+
+
+class Why(msgspec.Struct, tag_field="command", tag="why"):
+    """Show the last decisions."""
+
+
+Request = Status | Scale | Stop | Dump | Why
+
+
 class Operators:
     """One method for each command; each answers by ``reply``, now or later."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    def handle(self, request: Request, reply: Reply) -> None:
-        """Carry out ``request``; raises ControlError, a sentence, when that is not possible."""
-        commands: dict[object, Callable[[Request, Reply], None]] = {
-            "status": self._status,
-            "scale": self._scale,
-            "stop": self._stop,
-            "dump": self._dump,
-            "why": self._why,
-        }
-        command = commands.get(request.get("command"))
-        if command is None:
-            offered = ", ".join(str(name) for name in commands)
-            raise ControlError(f"no command is {request.get('command')!r}; there are {offered}")
-        command(request, reply)
+    def handle(self, line: bytes, reply: Reply) -> None:
+        """Carry out the request in ``line``; raises ControlError, a sentence, if that cannot be."""
+        try:
+            request: Request = msgspec.json.decode(line, type=Request)
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            raise ControlError(f"the request is not understood: {error}") from error
+        match request:
+            case Status():
+                self._server.report()
+                reply(status_of(self._server.board.scoreboard, monotonic()))
+            case Scale(minimum, maximum):
+                reply(self._scaled(minimum, maximum))
+            case Stop(now):
+                self._server.stop(at_once=now, reason="prefork stop")
+                reply({"state": "stopping"})
+            case Dump(slot):
+                self._dump(slot, reply)
+            case Why():
+                reply({"decisions": self._decisions()})
 
-    def _status(self, request: Request, reply: Reply) -> None:
-        del request
-        self._server.report()
-        reply(status_of(self._server.board.scoreboard, monotonic()))
-
-    def _scale(self, request: Request, reply: Reply) -> None:
-        minimum, maximum = request.get("minimum"), request.get("maximum")
-        if not (isinstance(minimum, int) and isinstance(maximum, int)):
-            raise ControlError("scale needs a minimum and a maximum, both whole numbers")
-        if not 0 <= minimum <= maximum or maximum < 1:
-            raise ControlError(f"cannot scale to {minimum}..{maximum}; 0 <= MIN <= MAX, 1 <= MAX")
-        if maximum > SLOTS // 2:
-            raise ControlError(f"cannot scale to {maximum} workers; at most {SLOTS // 2} fit")
+    def _scaled(self, minimum: int, maximum: int) -> dict[str, int]:
+        if minimum > maximum:
+            raise ControlError(f"cannot scale to {minimum}..{maximum}: MIN is above MAX")
         if self._server.pool.state == "stopping":
             raise ControlError("cannot scale a server that is stopping")
         self._server.resize(minimum, maximum)
         target = self._server.pool.target
-        reply({"minimum": minimum, "maximum": maximum, "target": target})
+        return {"minimum": minimum, "maximum": maximum, "target": target}
 
-    def _stop(self, request: Request, reply: Reply) -> None:
-        at_once = bool(request.get("now"))
-        self._server.stop(at_once=at_once, reason="prefork stop")
-        reply({"state": "stopping"})
-
-    def _dump(self, request: Request, reply: Reply) -> None:
-        wanted = request.get("slot")
+    def _dump(self, wanted: int | None, reply: Reply) -> None:
         children = self._server.children.by_slot
         slots = sorted(slot for slot in children if slot != MOLD) if wanted is None else [wanted]
-        if missing := [slot for slot in slots if slot not in children]:
-            raise ControlError(f"there is no worker in slot {missing[0]}")
+        if wanted is not None and (wanted not in children or wanted == MOLD):
+            raise ControlError(f"there is no worker in slot {wanted}")
         reports: list[dict[str, Any]] = []
         if not slots:
             reply({"workers": []})
@@ -101,22 +119,17 @@ class Operators:
         if len(reports) == expected:
             reply({"workers": sorted(reports, key=lambda report: int(report["slot"]))})
 
-    def _why(self, request: Request, reply: Reply) -> None:
-        del request
+    def _decisions(self) -> list[dict[str, Any]]:
         # The pool's clock is monotonic; people want the time of day.
         offset = time.time() - monotonic()
-        reply(
+        return [
             {
-                "decisions": [
-                    {
-                        "at": decision.at + offset,
-                        "kind": decision.kind,
-                        "before": decision.before,
-                        "after": decision.after,
-                        "why": decision.why,
-                        "inputs": dict(decision.inputs),
-                    }
-                    for decision in self._server.pool.journal
-                ]
+                "at": decision.at + offset,
+                "kind": decision.kind,
+                "before": decision.before,
+                "after": decision.after,
+                "why": decision.why,
+                "inputs": dict(decision.inputs),
             }
-        )
+            for decision in self._server.pool.journal
+        ]

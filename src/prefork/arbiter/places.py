@@ -9,11 +9,15 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from prefork import runtime
 from prefork.backends.posix import memory_file
 from prefork.log import Log
+from prefork.scoreboard import SIZE
 from prefork.settings import Settings
+
+_MISSING: Final = "status, incidents"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +36,19 @@ def claim_places(settings: Settings, log: Log) -> Iterator[Places]:
     directory = runtime.writable_directory()
     if directory is None:
         tried = ", ".join(str(each) for each in runtime.directories())
-        log.warning("no place for the run-time files", tried=tried, missing="status, incidents")
-        control = None if settings.control in ("auto", "off") else settings.control
-        yield Places(settings, memory_file("scoreboard"), control, None)
+        log.warning("no place for the run-time files", tried=tried, missing=_MISSING)
+        yield _without_directory(settings)
         return
     settings = _with_free_name(settings, directory, log)
     stem = runtime.file_stem(settings.name)
     path = directory / f"{stem}{runtime.SCOREBOARD}"
-    path.unlink(missing_ok=True)  # a dead server's
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    runtime.hold(fd)
+    try:
+        fd = _claimed(path)
+    except OSError as error:
+        reason = f"{path}: {error.strerror}"
+        log.warning("no place for the run-time files", tried=reason, missing=_MISSING)
+        yield _without_directory(settings)
+        return
     addresses = {"auto": f"unix:{directory / stem}{runtime.CONTROL}", "off": None}
     try:
         yield Places(
@@ -52,6 +59,25 @@ def claim_places(settings: Settings, log: Log) -> Iterator[Places]:
         )
     finally:
         path.unlink(missing_ok=True)
+
+
+def _claimed(path: Path) -> int:
+    """Return the descriptor of a new scoreboard file with room for all of it; raises OSError."""
+    path.unlink(missing_ok=True)  # a dead server's
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(fd, 0, SIZE)
+        runtime.hold(fd)
+    except OSError:
+        os.close(fd)
+        path.unlink()
+        raise
+    return fd
+
+
+def _without_directory(settings: Settings) -> Places:
+    control = None if settings.control in ("auto", "off") else settings.control
+    return Places(settings, memory_file("scoreboard"), control, None)
 
 
 def _with_free_name(settings: Settings, directory: Path, log: Log) -> Settings:

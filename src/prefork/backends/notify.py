@@ -19,9 +19,10 @@ class ServiceManager:
         self._told = ""
         self._next_beat: float | None = None
         self._interval = 0.0
-        if self._address and interval and interval.isdigit() and pid in (None, str(os.getpid())):
-            self._interval = int(interval) / 1e6 / 2  # twice in each period, as the manual advises
-            self._next_beat = 0.0
+        if self._address and pid in (None, str(os.getpid())):
+            # Twice in each period, as the manual advises.
+            self._interval = int(interval) / 2e6 if interval and interval.isdecimal() else 0.0
+            self._next_beat = 0.0 if self._interval else None
 
     def report(self, state: str, processes: int) -> None:
         """Tell the server's state, when it has changed."""

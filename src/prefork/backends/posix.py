@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from types import FrameType
 from typing import Final
 
@@ -42,6 +43,7 @@ class Child:
     channel: socket.socket
     dump: int  #: the file that the process writes its stacks to
     pid: int | None = None  #: None until the mold has said so
+    serial: int = -1  #: of the order to the mold; -1 for one that was started otherwise
     doomed: bool = False  #: to be killed as soon as its process is known
     lines: wire.Lines = field(default_factory=wire.Lines)
 
@@ -67,6 +69,7 @@ class PosixBackend:
         self._shared = shared  #: descriptors that every child inherits
         self.wakeup, self._wakeup_writer = socket.socketpair()
         self._by_pid: dict[int, Child] = {}
+        self._serials = count()
         become_subreaper()
 
     def catch_signals(self) -> None:
@@ -102,9 +105,10 @@ class PosixBackend:
         child, theirs = _prepare(slot, generation, socket.SOCK_STREAM)
         with theirs:
             try:
-                data = wire.encode(wire.ForkOrder(slot, generation))
-                mold.channel.setblocking(True)
-                socket.send_fds(mold.channel, [data], [theirs.fileno(), child.dump])
+                child.serial = next(self._serials)
+                data = wire.encode(wire.ForkOrder(slot, generation, child.serial))
+                # A mold that is stopped may have orders enough already: then it is not now.
+                wire.send(mold.channel, data, [theirs.fileno(), child.dump])
             except OSError:
                 child.close()
                 raise
@@ -133,10 +137,11 @@ class PosixBackend:
                 return
             if seen.si_pid not in self._by_pid:
                 refresh()
-            os.waitid(os.P_PID, seen.si_pid, _WAITED_FOR)
+            # The state may have changed since the look: what counts is what is taken away.
+            taken = os.waitid(os.P_PID, seen.si_pid, _WAITED_FOR)
             child = self._by_pid.get(seen.si_pid)
-            if child is not None:
-                yield self._notice(child, seen)
+            if child is not None and taken is not None:
+                yield self._notice(child, taken)
 
     def _notice(self, child: Child, seen: os.waitid_result) -> Notice:
         match seen.si_code:
@@ -164,6 +169,12 @@ class PosixBackend:
             child.channel.send(word, socket.MSG_DONTWAIT)
         self._send(child, wire.NUDGE)
 
+    def hand_over_log(self, child: Child, fd: int) -> None:
+        """Have ``child``, which may not be allowed to open it, write its log to ``fd``."""
+        with contextlib.suppress(OSError):
+            wire.send(child.channel, wire.REOPEN, [fd])
+        self._send(child, wire.NUDGE)
+
     def nudge(self, child: Child) -> None:
         """Wake ``child`` once more: the last time may have been just before its system call."""
         self._send(child, wire.NUDGE)
@@ -176,7 +187,8 @@ class PosixBackend:
     def _send(self, child: Child, signum: int) -> None:
         # A pid in the table is not reaped yet, so it cannot have become someone else's.
         if child.pid is not None and child.pid in self._by_pid:
-            os.kill(child.pid, signum)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, signum)
 
     def _start(
         self, slot: int, generation: int, kind: socket.SocketKind, module: list[str], plan: int
@@ -221,7 +233,8 @@ def _posix_spawn(argv: list[str], inherited: Sequence[int]) -> int:
         os.environ,
         file_actions=actions,
         setpgroup=0,  # so that Ctrl-C reaches the arbiter alone
-        setsigmask=(),
+        # Its default would end a process that has not yet prepared for it.
+        setsigmask=[wire.DUMP],
         setsigdef=[*HEARD, signal.SIGPIPE],
     )
 

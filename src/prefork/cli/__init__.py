@@ -1,14 +1,19 @@
-"""The command ``prefork``: finds the subcommand, and turns errors into sentences and exit codes."""
+"""The command ``prefork``: finds the subcommand, and turns errors into sentences and exit codes.
 
-import importlib
+Imports little before ``main`` runs: Ctrl-C while something is imported must not show a traceback,
+and only there it can be caught.
+"""
+
+import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
-from typing import Final
+from importlib import import_module
+from typing import Final, NoReturn
 
 from prefork.errors import ControlError, HandlerError, ListenError, PreforkError, SettingsError
-from prefork.settings.names import meant
+from prefork.stdio import fill_standard_streams
 
 #: Each is a module of this package with ``run(argv) -> int``, imported only when it is called.
 COMMANDS: Final = {
@@ -33,21 +38,55 @@ _EXIT_CODES: Final = (
 )
 _INTERRUPTED: Final = 130  # what a shell makes of SIGINT
 
+#: What write(2) says when a file cannot take what is printed.
+_UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that ``argv`` (default: the process's own) asks for; return the exit code."""
+    """Run the command that ``argv`` (default: the process's own) asks for; return the exit code.
+
+    As the process's own command, ``check`` ends the process.
+    """
+    fill_standard_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
+    code = _exit_code(arguments)
+    if argv is None and arguments[:1] == ["check"]:
+        _leave(code)
+    return code
+
+
+def _exit_code(arguments: list[str]) -> int:
     try:
-        return _dispatched(arguments)
+        code = _dispatched(arguments)
+        sys.stdout.flush()
+        return code
     except PreforkError as error:
         complain(error)
         return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader has seen enough.  The interpreter flushes once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has seen enough
+        _discard_output()
         return 0
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        _discard_output()
+        complain(PreforkError(f"the output cannot be written: {error.strerror}"))
+        return 1
+
+
+def _discard_output() -> None:
+    """Let the interpreter, which flushes once more at its end, get rid of what it still holds."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process though threads run on: ``check`` has imported what the user wrote."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # the user's code may have closed it
+            stream.flush()
+    os._exit(code)
 
 
 def complain(error: PreforkError) -> None:
@@ -65,11 +104,14 @@ def _dispatched(arguments: list[str]) -> int:
         print(_help(), end="")
         return 0
     if command in ("--version", "-V"):
-        print(f"prefork {version('prefork')}")
+        print(f"prefork {import_module('importlib.metadata').version('prefork')}")
         return 0
     if command not in COMMANDS:
         raise SettingsError([_no_command(command)])
-    code: int = importlib.import_module(f"prefork.cli.{command}").run(rest)
+    try:
+        code: int = import_module(f"prefork.cli.{command}").run(rest)
+    except SystemExit:  # the command's --help has been shown
+        return 0
     return code
 
 
@@ -80,7 +122,8 @@ def _no_command(text: str) -> str:
         return f"a command comes first, as in prefork serve {text} …; {text!r} is none"
     if ":" in text or text.endswith(".py"):
         return f"there is no command {text!r}; did you mean prefork serve {text}?"
-    return f"there is no command {text!r}{meant(text, COMMANDS)}"
+    guess: str = import_module("prefork.settings.names").meant(text, COMMANDS)
+    return f"there is no command {text!r}{guess}"
 
 
 def _help() -> str:

@@ -45,7 +45,7 @@ class Parser:
     """The flags of a command."""
 
     def __init__(self, command: str, usage: str, description: str) -> None:
-        self._argparse = argparse.ArgumentParser(
+        self._argparse = _Argparse(
             prog=f"prefork {command}",
             usage=f"prefork {command} {usage}".rstrip(),
             description=description,
@@ -129,6 +129,13 @@ class Parser:
             return FOREIGN[flag].takes_value
         guess = similar(flag, self._takes_value)
         return self._takes_value[guess] if guess else None
+
+
+class _Argparse(argparse.ArgumentParser):
+    """Says so when its help cannot be written; argparse itself keeps that to itself."""
+
+    def print_help(self, file: Any = None) -> None:
+        print(self.format_help(), end="", file=file)
 
 
 class _Keep(argparse.Action):

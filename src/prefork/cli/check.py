@@ -17,7 +17,8 @@ from prefork.settings.resolve import Resolved
 def run(argv: Sequence[str]) -> int:
     """Print the effective settings, each with its source.
 
-    Raises SettingsError, and HandlerError after the traceback of the user's code.
+    Raises SettingsError, HandlerError after the traceback of the user's code, and
+    KeyboardInterrupt when that code was interrupted.
     """
     parser = server_parser(
         "check",
@@ -42,6 +43,8 @@ def _loaded(settings: Settings) -> handlers.Handler:
     try:
         return handlers.load(settings.target, factory=settings.factory, kind=settings.kind)
     except HandlerError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise error.__cause__ from None
         if error.__cause__ is not None:
             traceback.print_exception(error.__cause__, file=sys.stderr)
         raise

@@ -19,7 +19,7 @@ def exit_cause(record: WorkerRecord, status: ExitStatus) -> Cause:
     if status.out_of_memory:
         return Cause.OUT_OF_MEMORY
     if record.state is State.STARTING:
-        return Cause.FAILED_TO_START
+        return record.leaving_for or Cause.FAILED_TO_START
     if record.state is State.DRAINING and status.signal not in FAULTS:
         return record.leaving_for or Cause.STOPPED
     return Cause.CRASHED
@@ -33,6 +33,8 @@ def is_failed_start(
     So it is when it came before the worker was ready, and when a worker that was ready for less
     than ``period`` seconds took no connection in its life, unless somebody else ended it.
     """
+    if record.leaving_for is Cause.RETIRED:
+        return False
     if record.state is State.STARTING:
         return True
     if record.state is not State.READY or now >= record.since + period:
@@ -44,4 +46,6 @@ def is_failed_start(
 
 def is_load_failure(record: WorkerRecord, status: ExitStatus) -> bool:
     """Tell whether the process ended itself before its target was imported."""
+    if record.leaving_for is Cause.RETIRED:
+        return False
     return record.state is State.STARTING and not record.loaded and status.code is not None

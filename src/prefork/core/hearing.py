@@ -72,6 +72,9 @@ def _load_failed(situation: Situation, event: LoadFailed, now: float) -> None:
 
 def _fork_refused(situation: Situation, event: ForkRefused, now: float) -> None:
     situation.fork = False
+    mold = situation.members.mold
+    if mold is not None:
+        mold.leaving_for = Cause.RETIRED  # It may end before it is told to.
     situation.note("start method", now, f"workers are spawned, not forked: {event.reason}", {})
 
 

@@ -7,7 +7,7 @@ from prefork.core.journal import Decision, Inputs, Journal
 from prefork.core.limits import PoolLimits
 from prefork.core.members import Members
 from prefork.core.size import Change, Size
-from prefork.core.states import WorkerRecord
+from prefork.core.states import MOLD, WorkerRecord
 from prefork.core.stopping import Phase, Stop
 from prefork.core.totals import Totals
 
@@ -53,10 +53,11 @@ class Situation:
         failed = len(self.failures)
         attempt = self.failures.next_attempt(now, give_up=False)
         wait = max((attempt or now) - now, 0.0)
+        name = "the mold" if record.slot == MOLD else f"slot {record.slot}"
         self.note(
             "restart",
             now,
-            f"slot {record.slot} failed to start: {reason}; the next attempt is in {wait:.3g} s",
+            f"{name} failed to start: {reason}; the next attempt is in {wait:.3g} s",
             {"slot": record.slot, "failures": failed, "wait": wait},
         )
 

@@ -5,14 +5,15 @@ nothing of what resolved them, nor anything of the user's.
 """
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, MutableMapping, Sequence
-from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Final, NoReturn
 
 import msgspec
 
+from prefork.handlers import current_directory
 from prefork.launch.child import run_child
 from prefork.launch.targets import target_text
 from prefork.listeners import parse_address
@@ -21,6 +22,15 @@ from prefork.settings.cpus import available_cpus
 from prefork.settings.given import Given, Surroundings, texts_of
 from prefork.settings.names import NOT_OFFERED, meant
 from prefork.settings.resolve import resolve
+
+_HELD_BACK: Final = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
 
 
 def serve(
@@ -54,7 +64,7 @@ def surroundings() -> Surroundings:
     """Return what the settings of this process depend on."""
     return Surroundings(
         environ=os.environ,
-        directory=Path.cwd(),
+        directory=current_directory(),
         pid=os.getpid(),
         cpus=available_cpus(),
         terminal=sys.stderr is not None and sys.stderr.isatty(),
@@ -71,6 +81,8 @@ def exec_arbiter(settings: Settings) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
+    # They wait until the arbiter can hear them: an early Ctrl-C is a stop like any other.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
     os.execv(sys.executable, arbiter_argv(file.fileno()))
 
 

@@ -67,5 +67,7 @@ def _place(module: ModuleType) -> str:
 def _is_beside_script(module: ModuleType, file: str) -> bool:
     """Tell whether a module is importable here only because the running script is beside it."""
     directory = Path(file).resolve().parent
-    is_first = bool(sys.path) and directory == Path(sys.path[0]).resolve()
-    return "." not in module.__name__ and is_first and directory != Path.cwd()
+    # An empty text is the current directory, which is excluded anyway.
+    is_first = bool(sys.path and sys.path[0]) and directory == Path(sys.path[0]).resolve()
+    is_current = directory == handlers.current_directory()
+    return "." not in module.__name__ and is_first and not is_current

@@ -230,14 +230,16 @@ class Settings:
         group=_OPERATING,
         form=PATH,
         aliases=("--pid",),
-        help="A file for the arbiter's process id; removed at the end.",
+        help="A file for the arbiter's process id, removed at the end; a relative path counts from "
+        "the directory where the command is given.",
     )
     control: str = setting(
         "control",
         group=_OPERATING,
         form=CONTROL,
         default="auto",
-        help="Where the operator commands reach the server: auto, off, unix:PATH or unix:@NAME.",
+        help="Where the operator commands reach the server: auto, off, unix:PATH or unix:@NAME; a "
+        "relative PATH counts from the directory where the command is given.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = setting(
         "log-level",

@@ -2,12 +2,15 @@
 
 import grp
 import pwd
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from prefork.settings.given import Given, Layer, Surroundings
+
+#: One less than what 32 bits hold: setuid(2) takes that as "leave it".
+_HIGHEST_ID: Final = 2**32 - 2
 
 #: The converted values of the settings that are right by themselves.
 Values = Mapping[str, Any]
@@ -65,10 +68,20 @@ def _accounts(values: Values, given: Layer, surroundings: Surroundings) -> Itera
         text = values.get(name)
         if text is None:
             continue
-        if not text.isdigit() and not _exists(look_up, text):
-            yield sentence(name, text, given[name], f"there is no such {name}")
+        if text.isascii() and text.isdigit():
+            # In containers ids without an entry in the system's tables are common.
+            problem = "" if _is_id(text) else f"a number is from 0 to {_HIGHEST_ID}"
+        else:
+            problem = "" if _exists(look_up, text) else f"there is no such {name}"
+        if problem:
+            yield sentence(name, text, given[name], problem)
         elif surroundings.uid != 0:
             yield sentence(name, text, given[name], f"only root can change the {name}")
+
+
+def _is_id(digits: str) -> bool:
+    # The length first: int() refuses thousands of digits.
+    return len(digits.lstrip("0")) <= len(str(_HIGHEST_ID)) and int(digits) <= _HIGHEST_ID
 
 
 def _exists(look_up: Callable[[str], object], text: str) -> bool:
@@ -81,5 +94,14 @@ def _exists(look_up: Callable[[str], object], text: str) -> bool:
 
 def _directory(values: Values, given: Layer, surroundings: Surroundings) -> Iterator[str]:
     text = values.get("chdir")
-    if text is not None and not Path(surroundings.directory, text).is_dir():
+    if text is None:
+        return
+    try:
+        mode = surroundings.absolute(text).stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
         yield sentence("chdir", text, given["chdir"], "there is no such directory")
+    except OSError as error:
+        yield sentence("chdir", text, given["chdir"], f"it cannot be entered ({error.strerror})")
+    else:
+        if not stat.S_ISDIR(mode):
+            yield sentence("chdir", text, given["chdir"], "there is no such directory")

@@ -30,12 +30,17 @@ class Surroundings:
     """What the settings depend on besides what the user says."""
 
     environ: Mapping[str, str]
-    directory: Path  #: where prefork.toml and pyproject.toml are looked for
+    directory: Path | None  #: where the command was given; None if it has been removed since
     pid: int
     cpus: int
     terminal: bool  #: standard error is one
     check_address: Callable[[str], object]  #: raises PreforkError; ``str()`` is canonical
     uid: int = 0
+
+    def absolute(self, path: str) -> Path:
+        """Return ``path`` as seen from the directory where the command was given."""
+        assert self.directory is not None  # resolve() goes on only with one
+        return self.directory / path
 
 
 def texts_of(option: Option, value: object) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
 """From what the sources say to Settings: flag > environment > file > default."""
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import PurePath
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +17,10 @@ from prefork.settings.option import Option
 from prefork.settings.toml import from_file
 
 _DEFAULT = "default"
+_NOWHERE = (
+    "the current directory does not exist any more: go to another one, or name an absolute one "
+    "by --chdir"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +45,35 @@ def resolve(
     Raises SettingsError with all mistakes, the given ones first.
     """
     found = list(problems)
-    layers = [
-        _defaults(defaults),
-        from_file(surroundings.directory, config, found),
-        from_environment(surroundings.environ, found),
-        flags,
-    ]
+    if config is not None and (problem := _strange_bytes(config)):
+        raise SettingsError([*found, f"the settings file {problem}"])
+    environment = from_environment(surroundings.environ, found)
+    directory = surroundings.directory or _directory_to_go_to(environment, flags)
+    if directory is None:
+        raise SettingsError([*found, _NOWHERE])
+    surroundings = replace(surroundings, directory=directory)
+    file = from_file(directory, config, found)
+    layers = [_defaults(defaults), file, environment, flags]
     given = _merged(layers, surroundings, found)
     values = _converted(given, surroundings, found)
     found += contradictions(values, given, surroundings)
     if found:
         raise SettingsError(list(dict.fromkeys(found)))
     return Resolved(_settings(values), {name: value.source for name, value in given.items()})
+
+
+def _directory_to_go_to(*layers: Layer) -> Path | None:
+    """Return the directory that the last of ``layers`` to speak of ``chdir`` names, if it exists.
+
+    It takes the place of a current directory that has been removed.
+    """
+    texts = [text for layer in layers if "chdir" in layer for text in layer["chdir"].texts]
+    if not texts or not Path(texts[-1]).is_absolute():
+        return None
+    with contextlib.suppress(OSError):
+        if Path(texts[-1]).is_dir():
+            return Path(texts[-1])
+    return None
 
 
 def _defaults(before: Mapping[str, str]) -> dict[str, Given]:
@@ -129,8 +151,33 @@ def _name_of(target: str) -> str:
 
 def _value(option: Option, text: str, surroundings: Surroundings) -> Any:
     value = option.form.convert(text)
-    is_address = option.name == "bind" or (option.name == "control" and value.startswith("unix:"))
-    return str(surroundings.check_address(value)) if is_address else value
+    match option.name:
+        case "bind":
+            value = str(surroundings.check_address(value))
+        case "control" if value.startswith("unix:"):
+            value = str(surroundings.check_address(_absolute_address(value, surroundings)))
+        case "pidfile":
+            value = str(surroundings.absolute(value))
+    if isinstance(value, str) and (problem := _strange_bytes(value)):
+        raise SettingsError([problem])
+    return value
+
+
+def _absolute_address(address: str, surroundings: Surroundings) -> str:
+    path = address.removeprefix("unix:")
+    return address if path.startswith("@") else f"unix:{surroundings.absolute(path)}"
+
+
+def _strange_bytes(value: str) -> str:
+    """Return what is wrong with a text that cannot be written in UTF-8, as settings travel.
+
+    Python keeps such bytes of an argument or of a directory's name as surrogates.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return f"{value!r} is not valid UTF-8"
+    return ""
 
 
 def _settings(values: Mapping[str, Any]) -> Settings:

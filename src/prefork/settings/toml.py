@@ -1,5 +1,6 @@
 """What the settings file says: prefork.toml, or [tool.prefork] in pyproject.toml."""
 
+import contextlib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,8 +24,9 @@ def from_file(directory: Path, config: str | None, problems: list[str]) -> dict[
     if config is not None:
         return _given(directory / config, config, problems)
     for name in ("prefork.toml", _PYPROJECT):
-        if (directory / name).is_file():
-            return _given(directory / name, name, problems)
+        with contextlib.suppress(PermissionError):  # a directory of which we may see nothing
+            if (directory / name).is_file():
+                return _given(directory / name, name, problems)
     return {}
 
 

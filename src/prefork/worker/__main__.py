@@ -5,7 +5,7 @@ import sys
 from prefork import wire
 from prefork.errors import HandlerError
 from prefork.handlers import find
-from prefork.worker.boot import Worker, failure, settle, take_over
+from prefork.worker.boot import Worker, catch_dumps, failure, settle, take_over
 from prefork.worker.plan import read_plan
 
 
@@ -14,13 +14,14 @@ def main() -> int:
     arguments = wire.arguments(sys.argv[1:])
     plan = read_plan(arguments["plan"][0])
     channel, dump = take_over(plan, arguments)
-    settle(plan)
-    worker = Worker(plan, arguments["slot"][0], channel, dump)
+    catch_dumps(dump)
     try:
+        settle(plan)
         target = find(plan.settings.target)
     except HandlerError as error:
-        worker.channel.tell(failure(str(error), error))
+        channel.sendall(wire.encode(failure(str(error), error)))
         return 4
+    worker = Worker(plan, arguments["slot"][0], channel, dump)
     worker.channel.tell(wire.Loaded())
     return worker.run(target)
 

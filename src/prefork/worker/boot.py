@@ -23,7 +23,6 @@ from prefork.backends.linux import signal_on_parents_death
 from prefork.backends.title import show_as
 from prefork.errors import HandlerError
 from prefork.handlers import Handler, Target
-from prefork.listeners import inherited_listener
 from prefork.log import Log
 from prefork.scoreboard import Scoreboard
 from prefork.worker.channel import Channel
@@ -58,9 +57,10 @@ def settle(plan: Plan) -> None:
     """Take on the identity and limits that all user code runs with."""
     settings = plan.settings
     log.use(Log(settings.log_level, as_json=settings.log_format == "json"))
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        # The arbiter alone decides.  A handler, not SIG_IGN, which programs started by the
-        # user's code would inherit.
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # The arbiter alone decides.  SIGHUP comes from the kernel when the arbiter has died and
+        # a sibling of our process group is stopped (setpgid(2)): who is busy still finishes.
+        # A handler, not SIG_IGN, which programs started by the user's code would inherit.
         signal.signal(signum, _ignore)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if plan.descriptors < soft:
@@ -77,24 +77,36 @@ def settle(plan: Plan) -> None:
 
 
 def change_user(user: str | None, group: str | None) -> None:
-    """Give up root for ``user`` and ``group``, which the settings' check has found to exist."""
-    entry = None if user is None else _user(user)
-    gid = _group(group) if group is not None else (entry.pw_gid if entry else None)
-    if gid is not None:
-        if entry is not None:
-            os.initgroups(entry.pw_name, gid)
-        os.setgid(gid)
-    if entry is not None:
-        os.setuid(entry.pw_uid)
-        os.environ.update(HOME=entry.pw_dir, USER=entry.pw_name, LOGNAME=entry.pw_name)
+    """Become ``user`` and ``group``, names or numbers; raises HandlerError if that cannot be."""
+    try:
+        if group is not None:
+            os.setgid(int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid)
+        if user is not None:
+            _become(user, keep_group=group is not None)
+    except (OSError, KeyError) as error:
+        who = " and ".join(
+            f"{what} {name}" for what, name in (("user", user), ("group", group)) if name
+        )
+        raise HandlerError(f"cannot become {who}: {error}") from error
 
 
-def _user(name: str) -> pwd.struct_passwd:
-    return pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
-
-
-def _group(name: str) -> int:
-    return int(name) if name.isdecimal() else grp.getgrnam(name).gr_gid
+def _become(user: str, *, keep_group: bool) -> None:
+    try:
+        entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
+    except KeyError:
+        if not user.isdecimal():
+            raise
+        # Usual in containers: a number without a name, and then a group of the same number.
+        os.setgroups([])
+        if not keep_group:
+            os.setgid(int(user))
+        os.setuid(int(user))
+        return
+    gid = os.getgid() if keep_group else entry.pw_gid
+    os.initgroups(entry.pw_name, gid)
+    os.setgid(gid)
+    os.setuid(entry.pw_uid)
+    os.environ.update(HOME=entry.pw_dir, USER=entry.pw_name, LOGNAME=entry.pw_name)
 
 
 def _ignore(signum: int, frame: FrameType | None) -> None:
@@ -104,6 +116,7 @@ def _ignore(signum: int, frame: FrameType | None) -> None:
 def catch_dumps(fd: int) -> None:
     """Write the stacks of all threads to ``fd`` on DUMP, even while C code holds the GIL."""
     faulthandler.register(wire.DUMP, file=fd, all_threads=True, chain=False)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {wire.DUMP})  # blocked by who started us
 
 
 class Worker:
@@ -118,11 +131,12 @@ class Worker:
         self.channel = Channel(channel, self.row)
         self.channel.attend_on_signal()
         signal_on_parents_death(wire.NUDGE)
-        self.listeners = [inherited_listener(fd) for fd in plan.listeners]
+        self.listeners = [socket.socket(fileno=fd) for fd in plan.listeners]
         self.channel.close_when_orphaned(self.listeners, self._limit_orphans_life)
+        os.register_at_fork(after_in_child=self._let_go)
         # Our parent may have died before the kernel knew that we want to hear of it.
         self.channel.attend()
-        show_as(f"worker {slot} (generation {plan.generation})", plan.settings.name)
+        show_as(f"worker {slot}", plan.settings.name, plan.generation)
 
     def run(self, target: Target) -> int:
         """Serve until it is time to leave; return the exit status."""
@@ -184,6 +198,12 @@ class Worker:
         mutex.release_when_leaving(self.channel)
         return MutexGate(self.listeners, self.channel, mutex)
 
+    def _let_go(self) -> None:
+        """Keep nothing in a process that the user's code forks: it would keep the port."""
+        for listener in self.listeners:
+            listener.close()
+        self.channel.socket.close()
+
     def _limit_orphans_life(self) -> None:
         """End within graceful-timeout, whatever holds us, when no arbiter is there to see to it."""
         patience = max(self.plan.settings.graceful_timeout, 0.001)
@@ -194,7 +214,7 @@ def failure(reason: str, error: BaseException) -> wire.Failed:
     """Return the message that the target cannot be loaded, with the user's traceback."""
     cause = error.__cause__ if isinstance(error, HandlerError) else error
     text = "" if cause is None else "".join(traceback.format_exception(own_part(cause)))
-    return wire.Failed(os.getpid(), reason, text[-60_000:])
+    return wire.Failed(os.getpid(), reason[:5_000], text[-30_000:])  # fits one message
 
 
 def own_part(error: BaseException) -> BaseException:

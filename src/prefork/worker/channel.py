@@ -68,13 +68,13 @@ class Channel:
             return
         while not self.orphaned:
             try:
-                said = self.socket.recv(64, socket.MSG_DONTWAIT)
+                said, fds = wire.receive(self.socket, 64, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return
             except ConnectionResetError:
-                said = b""
-            if wire.REOPEN in said:
-                log.current().reopen()
+                said, fds = b"", []
+            for fd in fds:
+                log.current().write_to(fd)
             if not said or wire.DRAIN in said:
                 self.leaving = True
                 self.orphaned = not said

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from prefork import log, wire
 from prefork.worker.channel import Channel
@@ -62,5 +63,6 @@ class WorkerContext:
             try:
                 yield connection
             finally:
-                connection.close()
+                with suppress(OSError):  # the program may have closed the descriptor itself
+                    connection.close()
                 self._tally.end(token, failed=False)

@@ -7,12 +7,14 @@ user's code.  After Pitchfork's molds and Android's zygote.
 
 import gc
 import os
+import select
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Final, NoReturn
 
 from prefork import log, wire
@@ -26,6 +28,9 @@ from prefork.worker.plan import Plan, read_plan
 #: Signals that must not reach a child before it has made itself independent of its parent.
 _ALL_SIGNALS: Final = signal.valid_signals()
 
+#: Seconds between two signals to workers whose arbiter is dead.
+_NUDGE_EVERY: Final = 0.05
+
 
 class Mold:
     """Forks workers that all hold what this process has loaded."""
@@ -34,22 +39,44 @@ class Mold:
         self.plan = plan
         self.orders = orders
         self.target = target
+        # Every worker holds the writing end, so its end tells that they all are gone.
+        self._workers_gone, self._workers_live = os.pipe()
 
     def serve(self) -> None:
         """Fork a worker for each order, until the arbiter closes the channel or dies."""
         while True:
-            data, fds, _, _ = socket.recv_fds(self.orders, 4096, 2)
+            data, fds = wire.receive(self.orders, 4096)
             if not data:
                 return
+            if data == wire.REOPEN:
+                log.current().write_to(fds[0])
+                continue
             order = wire.decode_order(data)
             try:
                 self._fork(order, *fds)
             except OSError as error:
                 reason = error.strerror or str(error)
-                self._tell(wire.NotForked(order.slot, reason))
+                self._tell(wire.NotForked(order.serial, reason))
             finally:
                 for fd in fds:
                     os.close(fd)
+
+    def outlive_workers(self) -> None:
+        """See to it that the workers go, when the arbiter has died without telling them.
+
+        Each has got a signal from the kernel; it is lost on one that was just about to accept,
+        and on one that C code keeps from its Python.  All are in our process group.
+        """
+        for fd in self.plan.listeners:
+            os.close(fd)
+        os.close(self._workers_live)
+        end = monotonic() + self.plan.settings.graceful_timeout
+        poll = select.poll()
+        poll.register(self._workers_gone)
+        while not poll.poll(_NUDGE_EVERY * 1000):
+            if monotonic() >= end:
+                os.killpg(0, signal.SIGKILL)
+            os.killpg(0, wire.NUDGE)
 
     def _fork(self, order: wire.ForkOrder, channel: int, dump: int) -> None:
         """Fork twice, so that the worker becomes a child of the arbiter, our subreaper.
@@ -63,10 +90,10 @@ class Mold:
             theirs.close()
             report = ours.recv(32)
             if report.isdigit():
-                self._tell(wire.Forked(order.slot, int(report)))
+                self._tell(wire.Forked(order.serial, int(report)))
                 ours.send(b".")
             else:
-                self._tell(wire.NotForked(order.slot, report.decode()))
+                self._tell(wire.NotForked(order.serial, report.decode()))
         os.waitpid(between, 0)
 
     def _tell(self, message: wire.Message) -> None:
@@ -96,6 +123,7 @@ class Mold:
     ) -> NoReturn:
         theirs.close()
         self.orders.close()
+        os.close(self._workers_gone)
         status = 1
         try:
             worker = Worker(self.plan, order.slot, socket.socket(fileno=channel), dump)
@@ -127,11 +155,12 @@ def main() -> int:
     plan = read_plan(arguments["plan"][0])
     orders, dump = take_over(plan, arguments)
     catch_dumps(dump)
-    show_as(f"mold (generation {plan.generation})", plan.settings.name)
-    settle(plan)
+    show_as("mold", plan.settings.name, plan.generation)
     # We hold nothing that could be lost, and may be stuck in the user's import.
     signal_on_parents_death(signal.SIGKILL)
     try:
+        settle(plan)
+        signal_on_parents_death(signal.SIGKILL)  # a change of user has cleared it
         target = find(plan.settings.target)
         if not plan.settings.factory:
             target.handler(factory=False, kind=plan.settings.kind)  # tells early what is wrong
@@ -148,7 +177,10 @@ def main() -> int:
     gc.freeze()
     orders.send(wire.encode(wire.Loaded()))
     orders.send(wire.encode(wire.Ready(os.getpid())))
-    Mold(plan, orders, target).serve()
+    signal_on_parents_death(0)  # from here on we see the end of the channel
+    mold = Mold(plan, orders, target)
+    mold.serve()
+    mold.outlive_workers()
     return 0
 
 

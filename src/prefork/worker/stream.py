@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from prefork import log
@@ -57,7 +58,8 @@ def _call(
     except BaseException as error:  # noqa: BLE001 (also SystemExit must not end the worker)
         _tell_failure(error, address)
     finally:
-        connection.close()
+        with suppress(OSError):  # the handler may have closed the descriptor itself
+            connection.close()
         tally.end(token, failed=failed)
 
 

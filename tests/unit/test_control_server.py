@@ -1,0 +1,280 @@
+"""The control socket in a real selector loop."""
+
+import contextlib
+import json
+import os
+import resource
+import selectors
+import socket
+
+import pytest
+
+from prefork.control import CLIENTS_LIMIT, REQUEST_LIMIT, ControlServer
+from prefork.errors import ControlError
+
+
+class Loop:
+    """A selector, and a server that answers what it is asked."""
+
+    def __init__(self, address):
+        self.selector = selectors.DefaultSelector()
+        self.requests = []
+        self.replies = []
+        self.server = ControlServer(address, self.selector, self.handle)
+
+    def handle(self, line, reply):
+        try:
+            request = dict(json.loads(line))
+        except (ValueError, TypeError) as error:
+            raise ControlError(f"not a JSON object: {error}") from error
+        self.requests.append(request)
+        match request.get("command"):
+            case "later":
+                self.replies.append(reply)
+            case "big":
+                reply({"big": "x" * request["size"]})
+            case "refuse":
+                raise ControlError("not today")
+            case _:
+                reply({"echo": request})
+
+    def turn(self, patience=0.0):
+        for key, _ in self.selector.select(patience):
+            key.data()
+
+    def turns(self):
+        while self.selector.select(0):
+            self.turn()
+
+    def close(self):
+        self.server.close()
+        self.selector.close()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return f"@prefork-{os.getpid()}-{tmp_path.name}"
+
+
+@pytest.fixture
+def loop(path):
+    loop = Loop(f"unix:{path}")
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def operator(loop, path):
+    """
+    A connected client.
+    """
+    with connected(loop, path) as client:
+        yield client
+
+
+def connected(loop, path):
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(2)
+    client.connect("\0" + path[1:])
+    loop.turns()
+    return client
+
+
+def answers(client):
+    return [json.loads(line) for line in client.recv(1 << 20).splitlines()]
+
+
+def test_a_request_is_answered(loop, operator):
+    """
+    One object a line each way.
+    """
+    operator.sendall(b'{"command": "status"}\n')
+    loop.turns()
+
+    assert [{"ok": True, "result": {"echo": {"command": "status"}}}] == answers(operator)
+
+
+def test_several_requests_may_come_at_once_or_in_pieces(loop, operator):
+    """
+    They are answered in order.
+    """
+    for piece in (b'{"a": 1}\n{"a": ', b"2}\n{", b'"a": 3}\n'):
+        operator.sendall(piece)
+        loop.turns()
+
+    assert [1, 2, 3] == [answer["result"]["echo"]["a"] for answer in answers(operator)]
+
+
+def test_an_answer_may_come_later(loop, operator):
+    """
+    Meanwhile others are served.
+    """
+    operator.sendall(b'{"command": "later"}\n{"a": 2}\n')
+    loop.turns()
+    assert [2] == [answer["result"]["echo"]["a"] for answer in answers(operator)]
+
+    loop.replies[0]({"at": "last"})
+
+    assert [{"ok": True, "result": {"at": "last"}}] == answers(operator)
+
+
+def test_an_answer_to_who_has_gone_is_dropped(loop, operator):
+    """
+    It does no harm.
+    """
+    operator.sendall(b'{"command": "later"}\n')
+    loop.turns()
+    operator.close()
+    loop.turns()
+
+    loop.replies[0]({"too": "late"})
+
+
+@pytest.mark.parametrize("line", [b"", b"x", b"1", b"\xff", b'"text"'])
+def test_nonsense_is_answered(loop, operator, line):
+    """
+    What the handler does not understand is refused, and the connection stays.
+    """
+    operator.sendall(line + b'\n{"a": 1}\n')
+    loop.turns()
+
+    first, second = answers(operator)
+    assert not first["ok"]
+    assert "not a JSON object" in first["error"]
+    assert second["ok"]
+
+
+def test_a_refusal_is_a_sentence(loop, operator):
+    """
+    What the handler raises is what the operator reads.
+    """
+    operator.sendall(b'{"command": "refuse"}\n')
+    loop.turns()
+
+    assert [{"ok": False, "error": "not today"}] == answers(operator)
+
+
+def test_a_big_answer_does_not_block_the_loop(loop, operator):
+    """
+    What the client does not take waits; the loop goes on.
+    """
+    size = 5_000_000
+    operator.sendall(b'{"command": "big", "size": %d}\n' % size)
+    loop.turn(1)
+
+    received = b""
+    while not received.endswith(b"\n"):
+        loop.turn()
+        received += operator.recv(1 << 20)
+
+    assert size == len(json.loads(received)["result"]["big"])
+
+
+def test_a_request_without_end_is_cut_off(loop, operator):
+    """
+    Beyond the limit the client is dropped.
+    """
+    operator.setblocking(False)
+    sent = 0
+    while sent <= 2 * REQUEST_LIMIT:
+        try:
+            sent += operator.send(b"x" * 65536)
+        except BlockingIOError:
+            pass
+        except OSError:
+            break
+        loop.turn()
+    loop.turns()
+
+    assert [] == loop.requests
+    with pytest.raises(OSError):
+        operator.send(b"more")
+
+
+def test_only_so_many_clients_at_once(loop, path):
+    """
+    For one too many the one that came first is dropped: silent clients lock nobody out.
+    """
+    clients = [connected(loop, path) for _ in range(CLIENTS_LIMIT + 1)]
+    clients[-1].sendall(b"{}\n")
+    loop.turns()
+
+    assert b"" == clients[0].recv(1)
+    assert answers(clients[-1])[0]["ok"]
+    for client in clients:
+        client.close()
+
+
+def test_without_descriptors_one_operator_is_served_and_the_loop_rests(loop, path):
+    """
+    The reserve is for the operator; who comes then waits, and is served when that one goes.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    clients = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+    used = max(int(fd) for fd in os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used, hard))
+    fillers = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                fillers.append(os.dup(0))
+        for client in clients:
+            client.settimeout(2)
+            client.connect("\0" + path[1:])
+            client.sendall(b"{}\n")
+        loop.turns()
+        assert answers(clients[0])[0]["ok"]
+        assert [] == loop.selector.select(0)
+
+        clients[0].close()
+        loop.turns()
+        assert answers(clients[1])[0]["ok"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for fd in fillers:
+            os.close(fd)
+        clients[1].close()
+
+
+def test_a_path_is_for_its_owner_and_goes_at_the_end(tmp_path):
+    """
+    Mode 600 from the first moment, and no file afterwards.
+    """
+    path = tmp_path / "c"
+    loop = Loop(f"unix:{path}")
+    mode = path.stat().st_mode & 0o777
+    loop.close()
+
+    assert 0o600 == mode
+    assert not path.exists()
+
+
+def test_a_dead_servers_path_is_taken_over(tmp_path):
+    """
+    A socket that nobody listens on is in nobody's way.
+    """
+    path = tmp_path / "c"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+
+    loop = Loop(f"unix:{path}")
+    loop.close()
+
+
+@pytest.mark.parametrize("other", ["server", "file"])
+def test_what_is_alive_or_no_socket_is_left_alone(tmp_path, other):
+    """
+    An OSError, and the path is as it was.
+    """
+    path = tmp_path / "c"
+    if other == "file":
+        path.write_text("precious")
+        with pytest.raises(OSError):
+            Loop(f"unix:{path}")
+        assert "precious" == path.read_text()
+        return
+    loop = Loop(f"unix:{path}")
+    with pytest.raises(OSError):
+        Loop(f"unix:{path}")
+    assert path.exists()
+    loop.close()

@@ -1,0 +1,178 @@
+"""Telling the kind of a handler from its shape, and refusing what could not be served."""
+
+import functools
+import http.server
+import socketserver
+
+import pytest
+
+from prefork.errors import HandlerError
+from prefork.kinds import kind_of
+
+
+class Request(socketserver.BaseRequestHandler):
+    pass
+
+
+class Datagrams(socketserver.DatagramRequestHandler):
+    pass
+
+
+class Callable:
+    def __call__(self, connection, address):
+        pass
+
+    def run(self, worker):
+        pass
+
+
+class AsyncCallable:
+    async def __call__(self, connection, address):
+        pass
+
+
+class Flaskish:
+    def __call__(self, environ, start_response):
+        pass
+
+
+class Apish:
+    async def __call__(self, scope, receive, send):
+        pass
+
+
+def stream(connection, address, *, option=None):
+    pass
+
+
+def program(worker):
+    pass
+
+
+def program_with_option(worker, debug=False):
+    pass
+
+
+def wsgi(environ, start_response):
+    pass
+
+
+async def asgi(scope, receive, send):
+    pass
+
+
+async def coroutine(reader, writer):
+    pass
+
+
+def generator(connection, address):
+    yield
+
+
+async def async_generator(connection, address):
+    yield
+
+
+def anything(*arguments):
+    pass
+
+
+def by_keyword(connection, address, *, database):
+    pass
+
+
+files_of_directory = functools.partial(http.server.SimpleHTTPRequestHandler, directory="/")
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        (stream, "stream"),
+        (lambda connection, address: None, "stream"),
+        (lambda connection, address=None: None, "stream"),
+        (lambda connection, address=None, more=None: None, "stream"),
+        (anything, "stream"),
+        (Callable(), "stream"),
+        (functools.partial(stream, option=1), "stream"),
+        (functools.partial(lambda database, connection, address: None, 1), "stream"),
+        (functools.partial(by_keyword, database=1), "stream"),
+        (lambda worker: None, "program"),
+        (lambda worker, *, debug=False: None, "program"),
+        (Callable().run, "program"),
+        (Request, "socketserver"),
+        (socketserver.StreamRequestHandler, "socketserver"),
+        (files_of_directory, "socketserver"),
+    ],
+)
+def test_the_kind_is_told_from_the_shape(target, kind):
+    """
+    Two arguments can be given: stream; one must, and no second can: program.
+    """
+    assert kind == kind_of(target, "app:target")
+
+
+@pytest.mark.parametrize("asked", ["auto", "stream", "socketserver", "program"])
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (42, "is of the type int and cannot be called"),
+        (None, "cannot be called"),
+        (coroutine, "coroutine function"),
+        (AsyncCallable(), "coroutine function"),
+        (functools.partial(AsyncCallable()), "coroutine function"),
+        (generator, "generator function"),
+        (async_generator, "generator function"),
+        (wsgi, "WSGI application, which this version does not serve"),
+        (Flaskish(), "WSGI application"),
+        (asgi, "ASGI application, which this version does not serve"),
+        (Apish(), "ASGI application"),
+        (Datagrams, "only streams are served"),
+        (lambda: None, "app:target"),
+        (by_keyword, "app:target"),
+        (lambda a, b, c, d: None, "app:target"),
+    ],
+)
+def test_what_cannot_be_served_is_said(target, said, asked):
+    """
+    With the name of the target in front, and whatever kind is asked for.
+    """
+    with pytest.raises(HandlerError, match=said) as raised:
+        kind_of(target, "app:target", asked)
+
+    assert "app:target" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "asked"),
+    [
+        (stream, "socketserver"),
+        (stream, "program"),
+        (program, "stream"),
+        (program, "socketserver"),
+        (Request, "stream"),
+        (Request, "program"),
+        (files_of_directory, "stream"),
+    ],
+)
+def test_a_given_kind_is_checked(target, asked):
+    """
+    Otherwise every connection would fail.
+    """
+    with pytest.raises(HandlerError, match=f"app:target cannot be served as {asked}: "):
+        kind_of(target, "app:target", asked)
+
+
+@pytest.mark.parametrize(
+    ("target", "asked"),
+    [
+        (program_with_option, "program"),
+        (anything, "program"),
+        (anything, "stream"),
+        (lambda request, client_address, server: None, "socketserver"),
+    ],
+)
+def test_a_given_kind_decides_where_the_shape_does_not(target, asked):
+    """
+    As long as the target can be called like that.
+    """
+    assert asked == kind_of(target, "app:target", asked)

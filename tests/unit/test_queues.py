@@ -1,0 +1,80 @@
+"""The accept queue's depth, asked from the kernel."""
+
+import os
+import socket
+import sys
+from contextlib import ExitStack
+
+import pytest
+
+from prefork.queues import Queue, handshakes, queue_depths, tcp_queue
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sock_diag is Linux's")
+
+
+def listening(stack, family):
+    listener = stack.enter_context(socket.socket(family))
+    where = {
+        socket.AF_INET: ("127.0.0.1", 0),
+        socket.AF_INET6: ("::1", 0),
+        socket.AF_UNIX: f"\0prefork-test-{os.getpid()}",
+    }
+    listener.bind(where[family])
+    listener.listen(10)
+    return listener
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6, socket.AF_UNIX])
+@pytest.mark.parametrize("waiting", [0, 1, 5])
+def test_the_depth_is_the_number_that_wait(family, waiting):
+    """
+    For each family, by the socket's inode; with it the limit that listen(2) was given.
+    """
+    with ExitStack() as stack:
+        listener = listening(stack, family)
+        for _ in range(waiting):
+            client = stack.enter_context(socket.socket(family))
+            client.connect(listener.getsockname())
+
+        assert Queue(waiting, 10) == queue_depths()[os.fstat(listener.fileno()).st_ino]
+        if family != socket.AF_UNIX:
+            assert waiting == tcp_queue(listener)
+
+
+def test_who_is_accepted_does_not_wait_any_more():
+    """
+    The depth falls with each accept.
+    """
+    with ExitStack() as stack:
+        listener = listening(stack, socket.AF_INET)
+        for _ in range(2):
+            stack.enter_context(socket.create_connection(listener.getsockname()))
+
+        stack.enter_context(listener.accept()[0])
+
+        assert 1 == tcp_queue(listener)
+
+
+def test_many_sockets_need_many_messages():
+    """
+    The kernel answers in pieces; all of them are read.
+    """
+    with ExitStack() as stack:
+        listeners = []
+        for number in range(300):
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listener.bind(f"\0prefork-test-{os.getpid()}-{number}")
+            listener.listen()
+            listeners.append(os.fstat(listener.fileno()).st_ino)
+
+        assert set(listeners) <= queue_depths().keys()
+
+
+def test_no_handshake_is_under_way_on_a_quiet_port():
+    """
+    And the question is understood.
+    """
+    with ExitStack() as stack:
+        listener = listening(stack, socket.AF_INET)
+
+        assert 0 == handshakes(listener.getsockname()[1])
