@@ -168,11 +168,16 @@ def _readable_file(path: Path) -> Path:
 
 def _attribute(module: ModuleType, place: str, dotted: str) -> Any:
     found: Any = module
-    for name in dotted.split("."):
-        if not hasattr(found, name):
-            offered = ", ".join(n for n in vars(module) if not n.startswith("_"))
-            raise HandlerError(f"{place} has no attribute {dotted!r}; it has: {offered or 'none'}")
-        found = getattr(found, name)
+    try:
+        for name in dotted.split("."):
+            found = getattr(found, name)
+    except AttributeError:
+        offered = ", ".join(n for n in vars(module) if not n.startswith("_"))
+        raise HandlerError(
+            f"{place} has no attribute {dotted!r}; it has: {offered or 'none'}"
+        ) from None
+    except BaseException as error:  # a __getattr__ of the module, or a property
+        raise HandlerError(f"reading {place}:{dotted} raised {_described(error)}") from error
     return found
 
 

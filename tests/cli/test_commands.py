@@ -6,9 +6,11 @@ import re
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+import prefork as prefork_package
 from prefork.cli import COMMANDS
 
 APP = """\
@@ -333,6 +335,25 @@ def test_ctrl_c_while_something_is_imported_is_exit_130(prefork, elsewhere, argv
     (place / "sitecustomize.py").write_text(INTERRUPTS.format(module=module))
 
     assert (130, "", []) == prefork(*argv, PYTHONPATH=str(place))
+
+
+def test_little_is_imported_where_ctrl_c_cannot_be_caught():
+    """
+    Before main runs: nothing that takes time.
+    """
+    code = (
+        "import sys; before = {*sys.modules}; import prefork.cli; print(*{*sys.modules} - before)"
+    )
+
+    output = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        env={"PYTHONPATH": str(Path(prefork_package.__file__).parents[1])},
+        capture_output=True, text=True, check=True, timeout=30,
+    ).stdout  # fmt: skip
+
+    ours = {name for name in output.split() if name.startswith("prefork")}
+    assert ours == {"prefork", "prefork.cli", "prefork.errors", "prefork.stdio"}
+    assert not {"argparse", "importlib.metadata", "difflib", "msgspec"} & {*output.split()}
 
 
 #: Imported by the interpreter before all else: sends SIGINT as soon as a module is looked for.

@@ -250,3 +250,44 @@ def test_a_function_of_a_script_is_served_on_a_socket_of_the_script(tmp_path, el
     arbiter, script = done.stdout.split()
     assert arbiter != script
     assert "stopped" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_script_without_a_suffix_can_serve_its_function(tmp_path, elsewhere):
+    """
+    As those in /usr/local/bin: workers import it by its path.
+    """
+    (tmp_path / "script").write_text(SERVES)
+
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script"], capture_output=True, text=True, timeout=30
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) == 2
+
+
+@pytest.mark.slow
+def test_a_script_can_serve_from_a_removed_directory(tmp_path, elsewhere):
+    """
+    If it says by chdir where to go instead; else that is a mistake like any other.
+    """
+    script = tmp_path / "script.py"
+    script.write_text(SERVES.replace("workers=1,", "workers=1, chdir='/',"))
+    (tmp_path / "lost.py").write_text(
+        "import prefork\n"
+        "try: prefork.serve('app')\n"
+        "except prefork.SettingsError as error: print(error)\n"
+    )
+    gone = "mkdir gone && cd gone && rmdir ../gone && exec"
+
+    served, lost = (
+        subprocess.run(
+            ["sh", "-c", f"{gone} {sys.executable} {tmp_path / name}"],
+            capture_output=True, text=True, timeout=30,
+        )
+        for name in ("script.py", "lost.py")
+    )  # fmt: skip
+
+    assert served.returncode == 0, served.stderr
+    assert "the current directory does not exist any more" in lost.stdout, lost.stderr

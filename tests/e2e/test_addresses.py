@@ -30,12 +30,11 @@ def test_port_0_is_any_free_one(serve):
         assert server.ask(b"x").endswith(b"x")
 
 
-@METHODS
-def test_tcp_over_ipv6(serve, start_method):
+def test_tcp_over_ipv6(serve):
     """
     ``[::1]:PORT``; the client's address is told in brackets.
     """
-    server = serve("-w", "1", "--bind", "[::1]:0", "--start", start_method).ready(1)
+    server = serve("-w", "1", "--bind", "[::1]:0").ready(1)
 
     assert server.address.startswith("tcp://[::1]:")
     with server.connect() as client:
@@ -55,8 +54,9 @@ def test_both_families_side_by_side_on_one_port(serve):
     assert second.pids() == {int(ask(f"tcp://[::1]:{port}"))}
 
 
-@METHODS
-@pytest.mark.parametrize("accept", ["auto", "exclusive", "mutex"])
+@pytest.mark.parametrize(
+    ("accept", "start_method"), [("auto", "fork"), ("exclusive", "spawn"), ("mutex", "fork")]
+)
 def test_a_unix_socket_in_the_file_system(serve, runtime, start_method, accept):
     """
     ``unix:PATH``: made with the umask's permissions, removed at the end.
@@ -227,8 +227,7 @@ def _inode(server):
     return inode.removeprefix("socket:[").removesuffix("]")
 
 
-@METHODS
-@pytest.mark.parametrize("family", ["tcp", "unix"])
+@pytest.mark.parametrize(("family", "start_method"), [("tcp", "spawn"), ("unix", "fork")])
 def test_an_open_descriptor_is_adopted(serve, runtime, family, start_method):
     """
     ``fd://N``: served, left open for its owner, and its path not removed.

@@ -24,21 +24,19 @@ def handle(connection, address):
         raise KeyboardInterrupt
     if what == "group":
         raise ExceptionGroup("many", [OSError("one"), ValueError("two")])
-    if what == "stop":
-        raise StopIteration
     connection.sendall(b"%d" % os.getpid())
 """
 
 
-@pytest.mark.parametrize("threads", ["1", "3"])
 @pytest.mark.parametrize(
-    ("what", "error"),
+    ("what", "error", "threads"),
     [
-        (b"raise", "ValueError('on purpose')"),
-        (b"exit", "SystemExit(5)"),
-        (b"interrupt", "KeyboardInterrupt()"),
-        (b"group", "ExceptionGroup"),
-        (b"stop", "StopIteration()"),
+        (b"raise", "ValueError('on purpose')", "1"),
+        (b"raise", "ValueError('on purpose')", "3"),
+        (b"exit", "SystemExit(5)", "1"),
+        (b"exit", "SystemExit(5)", "3"),
+        (b"interrupt", "KeyboardInterrupt()", "1"),
+        (b"group", "ExceptionGroup", "1"),
     ],
 )
 def test_no_exception_ends_a_worker(serve, what, error, threads):
@@ -178,8 +176,9 @@ def test_a_socketserver_handler(serve, start_method):
     assert b"HELLO\nWORLD\n" + names.encode() == answer
 
 
-@pytest.mark.parametrize("accept", ["blocking", "exclusive", "mutex"])
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@pytest.mark.parametrize(
+    ("accept", "start_method"), [("blocking", "fork"), ("exclusive", "spawn"), ("mutex", "fork")]
+)
 def test_a_program_accepts_for_itself(serve, accept, start_method):
     """
     ``run(worker)`` loops over ``accept``, is counted, and leaves when it is asked to.

@@ -32,10 +32,15 @@ def handle(connection, address):
 """
 
 
-@pytest.mark.parametrize("threads", ["1", "4"])
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
 @pytest.mark.parametrize(
-    ("order", "function"), [(b"lock", "waits_for_ever"), (b"c", "computes_in_c")]
+    ("order", "function", "start_method", "threads"),
+    [
+        (b"lock", "waits_for_ever", "fork", "1"),
+        (b"c", "computes_in_c", "fork", "1"),
+        (b"c", "computes_in_c", "spawn", "1"),
+        (b"lock", "waits_for_ever", "spawn", "4"),
+        (b"c", "computes_in_c", "fork", "4"),
+    ],
 )
 def test_a_hang_is_recorded_with_the_guilty_line_and_replaced(
     serve, tmp_path, order, function, start_method, threads

@@ -15,8 +15,10 @@ pytestmark = pytest.mark.slow
 ACCEPTS = pytest.mark.parametrize("accept", ["blocking", "exclusive", "mutex"])
 
 
-@ACCEPTS
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@pytest.mark.parametrize(
+    ("accept", "start_method"),
+    [("blocking", "fork"), ("blocking", "spawn"), ("exclusive", "fork"), ("mutex", "fork")],
+)
 def test_term_under_load_loses_no_established_connection(serve, accept, start_method):
     """
     A connection a request, eight clients: no reset, no empty answer until the listener closed.

@@ -149,6 +149,7 @@ def test_the_log_format_follows_the_terminal(terminal, expected):
         ("package.module:handle", "module"),
         ("path/to/file.py:handle", "file"),
         ("./my-file.v2.py", "my-file.v2"),
+        ("/srv/my-script:handle", "my-script"),
         ("with space.py", "with-space"),
         (":", "prefork"),
         ("x" * 99, "x" * 64),

@@ -93,6 +93,7 @@ def test_without_an_attribute_the_first_that_exists_is_taken(directory, names, t
         ("raise KeyboardInterrupt\n", "broken", "raised KeyboardInterrupt"),
         ("x = 1\n", "broken:y", "broken has no attribute 'y'; it has: x"),
         ("x = 1\n", "broken:x.y", "broken has no attribute 'x.y'"),
+        ("def __getattr__(name): 1 / 0\n", "broken:x", "reading broken:x raised ZeroDivision"),
         ("x = 1\n", "broken", "broken has none of the attributes app, application, handle, main"),
         ("1 / 0\n", "broken.py", "importing broken.py raised ZeroDivisionError"),
     ],

@@ -34,6 +34,7 @@ from prefork.listeners import Listener, open_listeners
 from prefork.log import Log
 from prefork.scoreboard import Scoreboard
 from prefork.settings import Settings
+from prefork.stdio import fill_standard_streams
 from prefork.worker.plan import Plan
 
 #: Workers that boot at the same time; more would only take the processors from one another.
@@ -42,6 +43,7 @@ STARTING_AT_ONCE = 16
 
 def main() -> int:
     """Serve as the settings say; return the exit status."""
+    fill_standard_streams()
     arguments = wire.arguments(sys.argv[1:])
     with open(arguments["settings"][0], "rb") as file:
         settings = msgspec.json.decode(file.read(), type=Settings)

@@ -120,7 +120,7 @@ def _no_command(text: str) -> str:
         return f"the command {text} is not offered by this version"
     if text.startswith("-"):
         return f"a command comes first, as in prefork serve {text} …; {text!r} is none"
-    if ":" in text or text.endswith(".py"):
+    if ":" in text or "/" in text or text.endswith(".py"):
         return f"there is no command {text!r}; did you mean prefork serve {text}?"
     guess: str = import_module("prefork.settings.names").meant(text, COMMANDS)
     return f"there is no command {text!r}{guess}"

@@ -1,6 +1,7 @@
 """What must hold between settings, and between a setting and this machine."""
 
 import grp
+import os
 import pwd
 import stat
 from collections import Counter
@@ -96,8 +97,9 @@ def _directory(values: Values, given: Layer, surroundings: Surroundings) -> Iter
     text = values.get("chdir")
     if text is None:
         return
+    path = surroundings.absolute(text)
     try:
-        mode = surroundings.absolute(text).stat().st_mode
+        mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         yield sentence("chdir", text, given["chdir"], "there is no such directory")
     except OSError as error:
@@ -105,3 +107,5 @@ def _directory(values: Values, given: Layer, surroundings: Surroundings) -> Iter
     else:
         if not stat.S_ISDIR(mode):
             yield sentence("chdir", text, given["chdir"], "there is no such directory")
+        elif not os.access(path, os.X_OK):
+            yield sentence("chdir", text, given["chdir"], "it may not be entered")

@@ -145,7 +145,8 @@ def _effective(option: Option, given: Layer, surroundings: Surroundings) -> tupl
 def _name_of(target: str) -> str:
     """Return the server's name for ``target``: the stem of its file, its module's last part."""
     place = target.partition(":")[0]
-    last = PurePath(place).stem if place.endswith(".py") else place.rpartition(".")[2]
+    is_file = place.endswith(".py") or "/" in place
+    last = PurePath(place).stem if is_file else place.rpartition(".")[2]
     return re.sub(r"[^\w.-]", "-", last)[:64] or "prefork"
 
 

@@ -28,6 +28,7 @@ from prefork.scoreboard import Scoreboard
 from prefork.worker.channel import Channel
 from prefork.worker.context import WorkerContext
 from prefork.worker.gate import BlockingGate, ExclusiveGate, FileMutex, Gate, MutexGate
+from prefork.worker.inherited import InheritedListener
 from prefork.worker.plan import Plan
 from prefork.worker.servers import stream_handler
 from prefork.worker.stream import serve, serve_threaded
@@ -131,7 +132,7 @@ class Worker:
         self.channel = Channel(channel, self.row)
         self.channel.attend_on_signal()
         signal_on_parents_death(wire.NUDGE)
-        self.listeners = [socket.socket(fileno=fd) for fd in plan.listeners]
+        self.listeners = [InheritedListener(fileno=fd) for fd in plan.listeners]
         self.channel.close_when_orphaned(self.listeners, self._limit_orphans_life)
         os.register_at_fork(after_in_child=self._let_go)
         # Our parent may have died before the kernel knew that we want to hear of it.

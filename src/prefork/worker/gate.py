@@ -73,6 +73,7 @@ class ExclusiveGate:
         self._epoll.register(channel.socket, select.EPOLLIN)
         for fd in self.listeners:
             self._register(fd)
+        self._sole = listeners[0] if len(listeners) == 1 else None
 
     def _register(self, fd: int) -> None:
         self._epoll.register(fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
@@ -80,6 +81,12 @@ class ExclusiveGate:
     def accept(self) -> Accepted | None:
         """Wait for a connection, or for the time to leave."""
         while not self.channel.leaving:
+            # Under load somebody waits already, and the three calls around epoll are saved.
+            # With several listeners, that one could starve the others.
+            if self._sole is not None:
+                accepted = _accept_if_any(self._sole, self.channel)
+                if accepted is not None:
+                    return accepted
             ready = [fd for fd, _ in self._epoll.poll() if fd in self.listeners]
             for fd in ready:
                 if (accepted := _accept_if_any(self.listeners[fd], self.channel)) is not None:

@@ -22,6 +22,7 @@ from prefork.backends.linux import signal_on_parents_death, thread_count
 from prefork.backends.title import show_as
 from prefork.errors import HandlerError
 from prefork.handlers import Target, find
+from prefork.scoreboard import R_PID, W_LEAVING, Scoreboard
 from prefork.worker.boot import Worker, catch_dumps, failure, finish, settle, take_over
 from prefork.worker.plan import Plan, read_plan
 
@@ -39,8 +40,8 @@ class Mold:
         self.plan = plan
         self.orders = orders
         self.target = target
-        # Every worker holds the writing end, so its end tells that they all are gone.
-        self._workers_gone, self._workers_live = os.pipe()
+        self._board = Scoreboard.open(plan.scoreboard)
+        self._forked: dict[int, int] = {}  # the last process of each slot
 
     def serve(self) -> None:
         """Fork a worker for each order, until the arbiter closes the channel or dies."""
@@ -61,22 +62,30 @@ class Mold:
                 for fd in fds:
                     os.close(fd)
 
-    def outlive_workers(self) -> None:
-        """See to it that the workers go, when the arbiter has died without telling them.
+    def see_workers_leave(self) -> None:
+        """See to it that the workers leave, when the arbiter has died without telling them.
 
-        Each has got a signal from the kernel; it is lost on one that was just about to accept,
-        and on one that C code keeps from its Python.  All are in our process group.
+        The kernel has sent each a signal.  It is lost on one that was just about to accept, and
+        on one that C code keeps from its Python; whoever has heard it sees to its own end.
         """
         for fd in self.plan.listeners:
             os.close(fd)
-        os.close(self._workers_live)
         end = monotonic() + self.plan.settings.graceful_timeout
-        poll = select.poll()
-        poll.register(self._workers_gone)
-        while not poll.poll(_NUDGE_EVERY * 1000):
-            if monotonic() >= end:
-                os.killpg(0, signal.SIGKILL)
-            os.killpg(0, wire.NUDGE)
+        while deaf := [pid for slot, pid in self._forked.items() if self._is_deaf(slot, pid)]:
+            late = monotonic() >= end
+            for pid in deaf:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL if late else wire.NUDGE)
+            select.select([], [], [], _NUDGE_EVERY)
+
+    def _is_deaf(self, slot: int, pid: int) -> bool:
+        if self._board.row(slot).words[W_LEAVING]:
+            return False
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        return self._board.record(slot).words[R_PID] == pid
 
     def _fork(self, order: wire.ForkOrder, channel: int, dump: int) -> None:
         """Fork twice, so that the worker becomes a child of the arbiter, our subreaper.
@@ -90,6 +99,7 @@ class Mold:
             theirs.close()
             report = ours.recv(32)
             if report.isdigit():
+                self._forked[order.slot] = int(report)
                 self._tell(wire.Forked(order.serial, int(report)))
                 ours.send(b".")
             else:
@@ -123,7 +133,6 @@ class Mold:
     ) -> NoReturn:
         theirs.close()
         self.orders.close()
-        os.close(self._workers_gone)
         status = 1
         try:
             worker = Worker(self.plan, order.slot, socket.socket(fileno=channel), dump)
@@ -180,7 +189,7 @@ def main() -> int:
     signal_on_parents_death(0)  # from here on we see the end of the channel
     mold = Mold(plan, orders, target)
     mold.serve()
-    mold.outlive_workers()
+    mold.see_workers_leave()
     return 0
 
 
