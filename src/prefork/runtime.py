@@ -5,7 +5,6 @@ import fcntl
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +38,8 @@ def directories() -> list[Path]:
         candidates.append(Path(runtime) / "prefork")
     if os.geteuid() == 0:
         candidates.append(Path("/run/prefork"))
-    candidates.append(Path(tempfile.gettempdir()) / f"prefork-{os.geteuid()}")
+    # Not tempfile.gettempdir(): where nothing is writable it takes the current directory.
+    candidates.append(Path(os.environ.get("TMPDIR") or "/tmp") / f"prefork-{os.geteuid()}")
     return candidates
 
 

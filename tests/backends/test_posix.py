@@ -259,7 +259,7 @@ def test_a_child_inherits_what_it_needs_and_nothing_else(world):
         ours = os.fstat(stranger.fileno()).st_ino
         links = {
             os.readlink(f"/proc/{child.pid}/fd/{fd}")  # noqa: PTH115
-            for fd in os.listdir(f"/proc/{child.pid}/fd")  # noqa: PTH208
+            for fd in os.listdir(f"/proc/{child.pid}/fd")
         }
     assert f"socket:[{ours}]" not in links
     assert f"socket:[{os.fstat(world.listener.fileno()).st_ino}]" in links

@@ -82,22 +82,20 @@ def test_stop_waits_until_the_server_is_gone(answering, capsys, now):
 
 
 @pytest.mark.parametrize(
-    ("answer", "sentence"),
+    ("answer", "code", "sentence"),
     [
-        ({"ok": False, "error": "there is no worker in slot 9"}, "there is no worker in slot 9"),
-        ("no json\n", "gave no answer to dump"),
-        ("", "gave no answer to dump: it closed the connection"),
+        ({"ok": False, "error": "there is no worker in slot 9"}, 2, "there is no worker in slot 9"),
+        ("no json\n", 6, "gave no answer to dump"),
+        ("", 6, "gave no answer to dump: it closed the connection"),
     ],
 )
-def test_a_server_that_refuses_or_talks_nonsense_is_exit_6(answering, capsys, answer, sentence):
+def test_a_refusal_is_exit_2_and_nonsense_exit_6(answering, capsys, answer, code, sentence):
     """
-    One sentence.
+    One sentence, of the server or about it.
     """
     server = answering(answer)
 
-    code = main(["dump", "9", "--control", server.address])
-
-    assert code == 6
+    assert code == main(["dump", "9", "--control", server.address])
     assert sentence in capsys.readouterr().err
 
 

@@ -63,7 +63,7 @@ def test_a_server_is_asked_scaled_explained_and_stopped():
         assert prefork("scale", "2", "--name", name)[0] == 0
         assert json.loads(prefork("why", "--json", "--name", name)[1])["decisions"]
         assert "accept" in prefork("dump", "0", "--name", name)[1]
-        assert prefork("dump", "99", "--name", name)[0] == 6
+        assert prefork("dump", "99", "--name", name)[0] == 2
         assert prefork("stop", "--name", name) == (0, f"{name} has stopped\n", "")
         assert process.wait(10) == 0
         assert prefork("status", "--name", name)[0] == 6

@@ -132,7 +132,9 @@ def test_without_a_place_for_its_files_a_server_serves(serve, runtime, temporary
     A read-only system: one warning, and everything works but the operators' commands.
     """
     everywhere = ["/run", "/var/tmp"] + (["/tmp"] if temporary == "read-only" else [])
-    ro = "; ".join(f"mount --bind {path} {path}; mount -o remount,bind,ro {path}" for path in everywhere)
+    ro = "; ".join(
+        f"mount -B {path} {path}; mount -o remount,bind,ro {path}" for path in everywhere
+    )
     env = {"XDG_RUNTIME_DIR": "/proc/nowhere"}
     prefix = ["unshare", "-m", "sh", "-c", f'{ro}; exec "$@"', "-"]
     options = ["-w", "2", "--bind", f"unix:@{runtime.name}"]

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+from contextlib import suppress
 from statistics import median
 
 import pytest
@@ -68,7 +69,8 @@ def test_a_killed_holder_of_the_mutex_does_not_stop_the_others(serve, method):
     for _ in range(5):
         # All three are idle, so one of them holds it: kill them in turn, and ask.
         for pid in sorted(server.pids())[:2]:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # the status may still name one that is dead
+                os.kill(pid, signal.SIGKILL)
         assert server.ask(b"next").endswith(b"next")
         server.ready(3)
 

@@ -4,6 +4,8 @@ import json
 import os
 import pwd
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,8 @@ from rig.server import operate
 pytestmark = pytest.mark.slow
 
 METHODS = pytest.mark.parametrize("start_method", ["fork", "spawn"])
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the user")
 
 TELL = """
 import grp, json, os, resource, sys
@@ -30,6 +34,18 @@ def handle(connection, address):
 
 def told(server):
     return json.loads(server.ask())
+
+
+@pytest.fixture
+def hall():
+    """
+    A directory that everybody may enter, with the module ``app``; pytest's own are closed.
+    """
+    with tempfile.TemporaryDirectory(prefix="prefork-test-") as name:
+        hall = Path(name)
+        hall.chmod(0o755)
+        (hall / "app.py").write_text(TELL)
+        yield hall
 
 
 @METHODS
@@ -81,20 +97,17 @@ def test_nothing_of_the_service_manager_reaches_a_worker(serve, start_method):
     assert [] == [name for name in names if name.startswith(("LISTEN_", "NOTIFY_", "WATCHDOG_"))]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the user")
+@needs_root
 @METHODS
-def test_workers_give_up_root(serve, tmp_path, start_method):
+def test_workers_give_up_root(start, hall, start_method):
     """
     ``--user nobody``: user, its group and its groups; there is no way back.
     """
-    _let_everybody_in(tmp_path)
     entry = pwd.getpwnam("nobody")
-    # A target that needs nothing more to be imported: this interpreter may be in a home that is
-    # closed to others.
     options = ["--user", "nobody", "--start", start_method]
     if start_method == "spawn" and not open_to_others(sys.executable):
         pytest.skip("this interpreter is not open to others")
-    server = serve("-w", "1", *options, source=TELL).ready(1)
+    server = start("serve", "app", "-w", "1", *options, directory=hall).ready(1)
 
     found = told(server)
 
@@ -104,7 +117,7 @@ def test_workers_give_up_root(serve, tmp_path, start_method):
     assert ("nobody", entry.pw_dir) == (found["env"]["USER"], found["env"]["HOME"])
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the group")
+@needs_root
 def test_a_group_alone_keeps_the_user(serve):
     """
     ``--group`` by number; root's other groups go with the change.
@@ -116,16 +129,16 @@ def test_a_group_alone_keeps_the_user(serve):
     assert ([0] * 3, [12345] * 3) == (found["uid"], found["gid"])
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the user")
+@needs_root
 @pytest.mark.parametrize("accept", ["blocking", "exclusive", "mutex"])
-def test_the_pool_works_with_workers_that_have_given_up_root(serve, tmp_path, accept):
+def test_the_pool_works_with_workers_that_have_given_up_root(start, hall, accept):
     """
     A port of root's, counting, draining, dumps and reopening: nothing needs root in a worker.
     """
-    _let_everybody_in(tmp_path)
-    server = serve("-w", "2", "--user", "nobody", "--accept", accept).ready(2)
+    options = ["-w", "2", "--user", "nobody", "--accept", accept]
+    server = start("serve", "app", *options, directory=hall).ready(2)
 
-    assert server.ask(b"x").endswith(b"x")
+    assert told(server)
     assert 1 == server.status()["totals"]["accepted"]
     assert "accept" in server.result("dump", "0")["workers"][0]["stacks"]
     server.result("scale", "1")
@@ -134,24 +147,16 @@ def test_the_pool_works_with_workers_that_have_given_up_root(serve, tmp_path, ac
     assert 0 == server.stop()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the user")
-def test_workers_without_root_notice_the_arbiters_death(serve, tmp_path):
+@needs_root
+def test_workers_without_root_notice_the_arbiters_death(start, hall):
     """
     A change of user clears the parent-death signal; it has to be set after it.
     """
-    _let_everybody_in(tmp_path)
-    server = serve("-w", "2", "--user", "nobody").ready(2)
+    server = start("serve", "app", "-w", "2", "--user", "nobody", directory=hall).ready(2)
     server.process.kill()
     server.wait()
 
     server.all_gone()
-
-
-def _let_everybody_in(path):
-    """Open the directories up to ``path``, which pytest closes to others."""
-    for directory in (path, *path.parents):
-        if directory.name.startswith(("pytest-", "popen-", "test_")):
-            directory.chmod(0o755)
 
 
 def test_the_pid_is_in_the_pidfile_while_the_server_lives(serve, tmp_path):

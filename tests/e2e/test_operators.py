@@ -35,8 +35,9 @@ def test_status_is_the_object_of_the_contract(serve):
     expected = {"minimum": 1, "maximum": 3, "target": 1, "ready": 1, "busy": 1, "idle": 0}
     assert expected.items() <= status["pool"].items()
     assert {"starting", "draining"} <= status["pool"].keys()
-    totals = ["accepted", "handled", "failed", "spawned", "exited", "crashed", "hung", "recycled", "reloads"]
-    assert set(totals) <= status["totals"].keys()
+    totals = {"accepted", "handled", "failed", "spawned", "exited", "crashed", "hung"}
+    totals |= {"recycled", "reloads"}
+    assert totals <= status["totals"].keys()
     assert (1, 0) == (status["totals"]["accepted"], status["totals"]["handled"])
     [worker] = status["workers"]
     known = {"slot": 0, "pid": pid, "generation": 1, "state": "ready", "busy": True, "active": 1}
@@ -301,7 +302,7 @@ def test_dump_of_an_empty_slot_is_refused(serve):
 
     done = server.operate("dump", "7")
 
-    assert 6 == done.returncode
+    assert 2 == done.returncode
     assert "no worker in slot 7" in done.stderr
 
 

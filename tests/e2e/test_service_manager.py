@@ -182,4 +182,4 @@ def test_a_run_time_directory_of_systemds_is_used(serve, runtime, tmp_path):
 
     assert server.wait_for("listening")["control"].startswith(f"unix:{given}/")
     assert server.pid == server.result("status")["pid"]
-    assert os.listdir(runtime) == ["given"]  # noqa: PTH208
+    assert os.listdir(runtime) == ["given"]

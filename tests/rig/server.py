@@ -183,8 +183,11 @@ class Server:
         """Wait until the pool's numbers are as ``wanted``."""
 
         def right() -> bool:
-            assert self.process.poll() is None, f"the server ended ({self.process.returncode})"
-            pool = self.status()["pool"]
+            try:
+                pool = self.status()["pool"]
+            except FileNotFoundError:  # gone together with the server
+                assert self.wait(5) is None, f"the server ended ({self.process.returncode})"
+                raise
             return all(pool[key] == value for key, value in wanted.items())
 
         until(right, limit, f"a pool with {wanted}")

@@ -41,7 +41,10 @@ CURRENT = "Current thread 0x00007f0000000001 (most recent call first):"
             "query (/app/db.py:7)",
         ),
         (frames(("accept", f"{STDLIB}/socket.py", 293), ("x", f"{OURS}/worker/gate.py", 1)), None),
-        (frames(("_run", "<frozen runpy>", 88), ("<module>", "/app/a.py", 1)), "<module> (/app/a.py:1)"),
+        (
+            frames(("_run", "<frozen runpy>", 88), ("<module>", "/app/a.py", 1)),
+            "<module> (/app/a.py:1)",
+        ),
         (
             frames(("background", "/app/b.py", 1))
             + "\n\n"
@@ -59,8 +62,18 @@ CURRENT = "Current thread 0x00007f0000000001 (most recent call first):"
             "run (" + f"{STDLIB}/site-packages/orm/core.py" + ":9)",
         ),
     ],
-    ids=["empty", "none", "one", "innermost", "ours", "frozen", "current first", "others", "packages"],
-)  # fmt: skip
+    ids=[
+        "empty",
+        "none",
+        "one",
+        "innermost",
+        "ours",
+        "frozen",
+        "current-first",
+        "others",
+        "packages",
+    ],  # fmt: skip
+)
 def test_the_guilty_frame_is_the_innermost_of_the_users(stacks, guilty):
     """
     Neither the standard library's nor ours; a package of others' counts as the user's.

@@ -5,7 +5,7 @@ import socket
 from types import TracebackType
 from typing import Any, Final, Self
 
-from prefork.errors import ControlError
+from prefork.errors import ControlError, SettingsError
 
 #: Seconds an arbiter may take to answer; one that supervises answers in milliseconds.
 PATIENCE: Final = 5.0
@@ -42,7 +42,8 @@ class Control:
     def ask(self, command: str, **arguments: object) -> Any:
         """Return the server's result for ``command``.
 
-        Raises ControlError when it refuses, does not answer in time or is gone.
+        Raises SettingsError when it refuses, ControlError when it does not answer in time or
+        is gone.
         """
         request = json.dumps({"command": command, **arguments}) + "\n"
         try:
@@ -57,7 +58,7 @@ class Control:
                 f"the server at {self.address} gave no answer to {command}: {_reason(error)}"
             ) from error
         if not answer["ok"]:
-            raise ControlError(answer["error"])
+            raise SettingsError([answer["error"]])
         return answer["result"]
 
     def wait_closed(self) -> None:

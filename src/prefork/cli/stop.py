@@ -1,6 +1,9 @@
 """``prefork stop``: stop the server, and wait until it is gone."""
 
-from collections.abc import Sequence
+import contextlib
+import os
+import select
+from collections.abc import Iterator, Sequence
 
 from prefork.cli.operator import connected, operator_parser, parsed, print_json, refuse_mistakes
 
@@ -14,11 +17,33 @@ def run(argv: Sequence[str]) -> int:
     line = parsed(parser, argv)
     refuse_mistakes(line)
     with connected(line) as control:
-        name = control.ask("status")["name"]
-        control.ask("stop", now=line.has("now"))
-        control.wait_closed()
+        status = control.ask("status")
+        name = status["name"]
+        with until_gone(status["pid"]):
+            control.ask("stop", now=line.has("now"))
+            control.wait_closed()
     if line.has("json"):
         print_json({"name": name, "state": "stopped"})
     else:
         print(f"{name} has stopped")
     return 0
+
+
+@contextlib.contextmanager
+def until_gone(pid: int) -> Iterator[None]:
+    """Leave the block only when the process ``pid``, which lives at its beginning, is gone.
+
+    At the end of the connection all is closed but the interpreter itself.
+    """
+    try:
+        process = os.pidfd_open(pid)
+    except (AttributeError, OSError):  # another system, or another namespace
+        yield
+        return
+    try:
+        yield
+        poll = select.poll()
+        poll.register(process, select.POLLIN)
+        poll.poll(5000)
+    finally:
+        os.close(process)

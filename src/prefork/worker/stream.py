@@ -19,7 +19,8 @@ StreamHandler = Callable[[socket.socket, Any], object]
 def serve(gate: Gate, handler: StreamHandler, tally: Tally) -> None:
     """Handle one connection after another until it is time to leave."""
     while (accepted := gate.accept()) is not None:
-        handle(accepted[0], accepted[1], handler, tally)
+        connection, address = accepted
+        _call(connection, address, handler, tally, tally.begin(address))
 
 
 def serve_threaded(gate: Gate, handler: StreamHandler, tally: Tally, threads: int) -> None:
@@ -41,16 +42,10 @@ def serve_threaded(gate: Gate, handler: StreamHandler, tally: Tally, threads: in
             pool.submit(run, *accepted, tally.begin(accepted[1]))
 
 
-def handle(
-    connection: socket.socket, address: object, handler: StreamHandler, tally: Tally
-) -> None:
-    """Call ``handler`` with a connection, count it, close it; survive any exception."""
-    _call(connection, address, handler, tally, tally.begin(address))
-
-
 def _call(
     connection: socket.socket, address: object, handler: StreamHandler, tally: Tally, token: int
 ) -> None:
+    """Call ``handler`` with a connection, close it, count it; survive any exception."""
     failed = True
     try:
         handler(connection, address)
