@@ -179,20 +179,31 @@ def test_traffic_is_looked_at_again_soon_and_not_watched_meanwhile(seen, hot):
 @pytest.mark.parametrize(
     ("seen", "next_look"),
     [
-        (look(5.0), None),  # at rest, nothing to lose
+        (look(5.0), 7.0),  # at rest; somebody may take the spare worker unnoticed
         (look(5.0, active=1), 6.0),  # the end of the work leaves a surplus
         (look(5.0, queued=1), 5.1),
     ],
 )
 def test_the_next_look_is_when_something_can_have_changed(seen, next_look):
     """
-    Soon after traffic, each second during long work, never at rest.
+    Soon after traffic, each second during long work, each other second at rest.
     """
     size = Size(limits(), 0.0)
 
     size.look(seen)
 
     assert next_look == size.next_look
+
+
+def test_without_spare_workers_nothing_happens_unnoticed_at_rest():
+    """
+    Who finds nobody idle waits in the queue, and that wakes the arbiter: no look is needed.
+    """
+    size = Size(limits(spare=0), 0.0)
+
+    size.look(look(5.0))
+
+    assert size.next_look is None
 
 
 def test_a_pool_at_its_maximum_that_needs_it_all_is_left_alone():

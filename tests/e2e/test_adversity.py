@@ -55,6 +55,12 @@ def test_a_full_standard_error_stops_neither_arbiter_nor_workers(serve):
         os.close(reader)
 
 
+def _is_settled(server):
+    """Signals are heard when their time comes, and those of a kind that came together once."""
+    pool = server.status()["pool"]
+    return pool["ready"] == pool["maximum"] and not pool["starting"] + pool["draining"]
+
+
 def test_the_log_of_a_full_pipe_follows_when_it_is_read(serve):
     """
     What could not be written waits; after it has been read, the next events come.

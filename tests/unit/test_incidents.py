@@ -72,7 +72,7 @@ CURRENT = "Current thread 0x00007f0000000001 (most recent call first):"
         "current-first",
         "others",
         "packages",
-    ],  # fmt: skip
+    ],
 )
 def test_the_guilty_frame_is_the_innermost_of_the_users(stacks, guilty):
     """

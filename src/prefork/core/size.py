@@ -9,7 +9,8 @@ from prefork.core.scaling import ScalingLimits, growth, next_step, wanted
 
 STEP_EVERY: Final = 0.05  #: seconds between two steps up
 HOT_FOR: Final = 0.1  #: seconds from a look that saw traffic to the next one
-LOOK_EVERY: Final = 1.0  #: seconds between looks for the end of long work
+LOOK_EVERY: Final = 1.0  #: seconds between looks while something is in progress
+REST_EVERY: Final = 2.0  #: seconds between looks at a pool at rest that could grow
 SHRINK_EVERY: Final = 1.0  #: seconds between two steps down, at most
 
 
@@ -138,6 +139,10 @@ class Size:
         # The end of long work announces itself to nobody; it matters if it leaves a surplus.
         if look.demand and self.target > wanted(0, self.limits):
             moments.append(now + LOOK_EVERY)
+        # Nor does a connection that an idle worker takes before the arbiter wakes, which is how
+        # the spare ones are used up.
+        if self.limits.spare and self.target and self._level < self.limits.maximum:
+            moments.append(now + (LOOK_EVERY if look.demand else REST_EVERY))
         due = self._shrink_due()
         if due is not None:
             moments.append(due if due > now else now + LOOK_EVERY)

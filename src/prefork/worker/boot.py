@@ -132,6 +132,7 @@ class Worker:
         self.channel = Channel(channel, self.row)
         self.channel.attend_on_signal()
         signal_on_parents_death(wire.NUDGE)
+        self._mutex: FileMutex | None = None
         self.listeners = [InheritedListener(fileno=fd) for fd in plan.listeners]
         self.channel.close_when_orphaned(self.listeners, self._limit_orphans_life)
         os.register_at_fork(after_in_child=self._let_go)
@@ -195,15 +196,21 @@ class Worker:
             case "exclusive":
                 return ExclusiveGate(self.listeners, self.channel)
         assert self.plan.mutex is not None
-        mutex = FileMutex(self.plan.mutex, self.plan.settings.accept_mutex)
-        mutex.release_when_leaving(self.channel)
-        return MutexGate(self.listeners, self.channel, mutex)
+        self._mutex = FileMutex(self.plan.mutex, self.plan.settings.accept_mutex)
+        self._mutex.release_when_leaving(self.channel)
+        return MutexGate(self.listeners, self.channel, self._mutex)
 
     def _let_go(self) -> None:
-        """Keep nothing in a process that the user's code forks: it would keep the port."""
+        """Keep nothing in a process that the user's code forks: it would keep it beyond our end.
+
+        That is the port, and the accept mutex: a lock by flock lasts as long as any copy of its
+        open file.
+        """
         for listener in self.listeners:
             listener.close()
-        self.channel.socket.close()
+        if self._mutex is not None:
+            self._mutex.close()
+        self.channel.close()
 
     def _limit_orphans_life(self) -> None:
         """End within graceful-timeout, whatever holds us, when no arbiter is there to see to it."""

@@ -33,11 +33,28 @@ class Channel:
         self._when_leaving: list[tuple[int, int]] = []
         self._when_orphaned: list[tuple[int, int]] = []
         self._then: Callable[[], None] = _nothing
+        self._bell, self._bell_rope = os.pipe()
 
     def attend_on_signal(self) -> None:
         """Look at the channel whenever the arbiter, or its death, sends NUDGE."""
         signal.signal(wire.NUDGE, self._on_nudge)
         self.attend()
+
+    def register(self, poll: "select.poll | select.epoll") -> None:
+        """Have ``poll`` wake up when there is something to hear, or when it is time to leave.
+
+        The signal's handler may hear it just before ``poll`` begins to wait, and then there is
+        nothing left to read: so what has been heard also rings a bell, which never stops.
+        """
+        poll.register(self.socket.fileno(), select.POLLIN)
+        poll.register(self._bell, select.POLLIN)
+
+    def close(self) -> None:
+        """Let go of everything; for processes that are none of the arbiter's."""
+        self.socket.close()
+        self._dead.close()
+        os.close(self._bell)
+        os.close(self._bell_rope)
 
     def close_when_leaving(self, listener: socket.socket) -> None:
         """Make ``listener`` deaf at the moment this worker is to leave."""
@@ -58,7 +75,7 @@ class Channel:
     def wait(self, limit: float | None = None) -> None:
         """Wait until the arbiter says something, or for ``limit`` seconds."""
         poll = select.poll()
-        poll.register(self.socket, select.POLLIN)
+        self.register(poll)
         poll.poll(None if limit is None else limit * 1000)
         self.attend()
 
@@ -76,6 +93,8 @@ class Channel:
             for fd in fds:
                 log.current().write_to(fd)
             if not said or wire.DRAIN in said:
+                if not self.leaving:
+                    os.write(self._bell_rope, b".")
                 self.leaving = True
                 self.orphaned = not said
                 self._replace()

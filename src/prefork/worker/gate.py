@@ -70,7 +70,7 @@ class ExclusiveGate:
         self.listeners = {listener.fileno(): listener for listener in listeners}
         self.channel = channel
         self._epoll = select.epoll()
-        self._epoll.register(channel.socket, select.EPOLLIN)
+        channel.register(self._epoll)
         for fd in self.listeners:
             self._register(fd)
         self._sole = listeners[0] if len(listeners) == 1 else None
@@ -119,7 +119,7 @@ class MutexGate:
         self.channel = channel
         self.mutex = mutex
         self._poll = select.poll()
-        self._poll.register(channel.socket, select.POLLIN)
+        channel.register(self._poll)
         for fd in self.listeners:
             self._poll.register(fd, select.POLLIN)
 
@@ -153,6 +153,10 @@ class FileMutex(AbstractContextManager["FileMutex"]):
 
     def __exit__(self, *_: object) -> None:
         self._lock(self._fd, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of the file, and so of the lock if nobody else has it open."""
+        os.close(self._fd)
 
     def release_when_leaving(self, channel: Channel) -> None:
         """Stop waiting for our turn when it is time to leave.
