@@ -112,6 +112,17 @@ class Log:
         with self._lock:
             self._flush()
 
+    def finish(self, limit: float) -> None:
+        """Write the waiting lines as their reader makes room, for ``limit`` seconds at most.
+
+        For the end of a process, when there is nothing else left to do.
+        """
+        end = time.monotonic() + limit
+        self.flush()
+        while self._pending and (patience := end - time.monotonic()) > 0:
+            self._poll.poll(patience * 1000)
+            self.flush()
+
     def _flush(self) -> None:
         try:
             # A pipe that is writable takes a page without blocking (poll(2), pipe(7)).

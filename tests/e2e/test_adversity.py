@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from rig.clients import Load, ask, connect, read_line
+from rig.processes import is_alive
 from rig.server import operate
 from rig.waiting import stays, until
 
@@ -246,7 +247,9 @@ def test_a_suspended_arbiter_does_not_stop_the_workers(serve):
     """
     server = serve("-w", "2").ready(2)
     server.signal(signal.SIGSTOP)
-    os.kill(server.workers()[0], signal.SIGKILL)
+    victim = server.workers()[0]
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: not is_alive(victim), what="a dead worker")
 
     with Load(server.address, clients=2) as load:
         load.more(50)

@@ -355,11 +355,13 @@ def test_nothing_of_the_arbiters_leaks_into_a_worker(serve, start_method):
                    if os.path.lexists(f"/proc/self/fd/{fd}")]
             connection.sendall("\\n".join(fds).encode())
     """
-    server = serve("-w", "3", "--start", start_method, source=source).ready(3)
+    server = serve("-w", "4", "--start", start_method, source=source).ready(4)
 
-    counts = [len(server.ask().decode().splitlines()) for _ in range(3)]
+    held = [server.ask().decode().splitlines() for _ in range(4)]
 
-    # 0, 1, 2, listener, channel, its dead double, dump, scoreboard twice, plan, connection, the
-    # directory that is read; a forked worker's sign of life for its mold.
-    assert max(counts) <= 13
-    until(lambda: server.status()["totals"]["handled"] == 3)
+    assert 1 == len({len(fds) for fds in held})  # who comes later has nothing of who came before
+    assert len(held[0]) <= 16
+    for fds in held:
+        assert "anon_inode:[eventpoll]" not in fds
+        assert 4 >= sum("memfd" in fd for fd in fds)
+    until(lambda: server.status()["totals"]["handled"] == 4)

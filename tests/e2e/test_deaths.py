@@ -121,6 +121,8 @@ def test_what_dead_workers_counted_stays_in_the_totals(serve):
     server = serve("-w", "2").ready(2)
     for _ in range(6):
         server.ask()
+    # A client has its answer before its worker has counted it.
+    until(lambda: server.status()["totals"]["handled"] == 6, what="six handled")
     for pid in server.pids():
         os.kill(pid, signal.SIGKILL)
     server.wait_for("worker exited", count=2)

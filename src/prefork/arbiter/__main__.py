@@ -40,6 +40,9 @@ from prefork.worker.plan import Plan
 #: Workers that boot at the same time; more would only take the processors from one another.
 STARTING_AT_ONCE = 16
 
+#: Seconds that the end waits for a slow reader of the log.
+LAST_WORDS = 1.0
+
 
 def main() -> int:
     """Serve as the settings say; return the exit status."""
@@ -88,6 +91,7 @@ def serve(settings: Settings, journal: Log) -> int:
         announce(arbiter, listeners, accept, places, control)
         status = arbiter.run()
         last.callback(lambda: journal.info("stopped", status=status))
+    journal.finish(LAST_WORDS)
     return status
 
 
