@@ -87,6 +87,7 @@ def serve(settings: Settings, journal: Log) -> int:
         control = open_control(places.control, arbiter, journal)
         if control is not None:
             last.callback(control.close)  # whoever waits for our end is told when all is closed
+        arbiter.report()  # whoever finds us by the name below finds a state, too
         arbiter.board.describe(description(places.settings, listeners, accept, control))
         announce(arbiter, listeners, accept, places, control)
         status = arbiter.run()
