@@ -10,6 +10,8 @@ from typing import Final
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_CHILD_SUBREAPER: Final = 36
 
+_LIBC: Final = ctypes.CDLL(None)  # loaded once: each worker inherits it from its mold
+
 
 def signal_on_parents_death(signum: int) -> None:
     """Have the kernel send us ``signum`` when our parent dies (prctl(2), PR_SET_PDEATHSIG).
@@ -27,7 +29,7 @@ def become_subreaper() -> None:
 
 def _prctl(option: int, value: int) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+        _LIBC.prctl(option, value, 0, 0, 0)
 
 
 def thread_count() -> int:
