@@ -133,7 +133,7 @@ class Log:
                 self._write(self._pending[0])
                 self._pending.popleft()
         except BlockingIOError:
-            pass  # another process was faster to fill it
+            return  # another process was faster to fill it
         except OSError:
             # Nobody reads there any more, or the disk is full: there is nobody to tell, and
             # nothing to wait for.
