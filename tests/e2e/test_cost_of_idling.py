@@ -24,7 +24,7 @@ def test_an_idle_server_sleeps(serve, workers):
 
     assert "1" == status_field(server.pid, "Threads")
     assert _woken(server.pid) - woken < WATCHED
-    assert cpu_seconds(server.pid) - used <= 0.01  # a clock tick
+    assert round(cpu_seconds(server.pid) - used, 2) <= 0.02  # two clock ticks
 
 
 def test_idle_workers_sleep_too(serve):
