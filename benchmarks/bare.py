@@ -7,13 +7,19 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 
 
 def main() -> None:
+    fork_workers(int(sys.argv[1]), work)
+
+
+def fork_workers(count: int, work: Callable[[socket.socket], None]) -> None:
+    """Print the port of a new listener, have ``count`` children serve it, wait for SIGTERM."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     print(listener.getsockname()[1], flush=True)
     workers = []
-    for _ in range(int(sys.argv[1])):
+    for _ in range(count):
         pid = os.fork()
         if pid == 0:
             work(listener)

@@ -1,6 +1,8 @@
 """The handlers that the benchmarks serve; the first does what ``bare`` does."""
 
+import asyncio
 import os
+import select
 import socket
 
 buffer = bytearray(65536)
@@ -18,3 +20,26 @@ def greet(connection: socket.socket, address: object) -> None:
     """Tell in 16 bytes who serves, then send back what arrives."""
     connection.sendall(str(os.getpid()).ljust(16).encode())
     echo(connection, address)
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send back what arrives, at once; after ``slow`` block the whole loop for 50 ms."""
+    data = await reader.readexactly(64)
+    if data.startswith(b"slow"):
+        block()
+    writer.write(data)
+    await writer.drain()
+    writer.close()
+
+
+async def greet_in_loop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Tell in 16 bytes who serves, then send back what arrives."""
+    writer.write(str(os.getpid()).ljust(16).encode())
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+
+
+def block() -> None:
+    """Do nothing for 50 ms, and let nobody in this thread do anything."""
+    select.select([], [], [], 0.05)

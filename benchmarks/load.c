@@ -1,9 +1,13 @@
-/* A load generator: one thread, epoll, closed loop.
+/* A load generator: one thread, epoll; closed loops, and an open one.
  *
  *   load conn PORT CLIENTS SECONDS   connect, send 64 bytes, receive 64, close; again
  *   load held PORT CLIENTS SECONDS   connect once; send 64 bytes, receive 64; again
  *   load ask  PORT CLIENTS SECONDS   connect, receive 16 bytes with the server's process id,
  *                                    send 64 bytes, receive 64, close; again
+ *   load open PORT RATE SECONDS      as conn, but RATE times a second at random moments (Poisson),
+ *                                    however long the answers take; one in fifty asks "slow".
+ *                                    Durations count from the moment that was due, and are those
+ *                                    of the others
  *
  * Begins nothing more after SECONDS or SIGTERM, finishes what has begun, and prints one JSON object: the operations completed, the
  * percentiles of their durations, and of each one that failed the process id it had been told
@@ -12,6 +16,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdint.h>
@@ -25,13 +30,14 @@
 
 enum { MESSAGE = 64, GREETING = 16, CLIENTS_LIMIT = 1024, FAILURES_LIMIT = 10000 };
 #define PATIENCE INT64_C(2000000000) /* to finish what has begun when the time is up */
-enum mode { CONN, HELD, ASK };
+enum mode { CONN, HELD, ASK, OPEN };
 
 struct client {
 	int fd;
 	int greeted; /* the server's process id has been read, or is not expected */
 	int received; /* bytes of the greeting or the answer so far */
 	int pid;
+	int slow; /* it asked for a slow answer */
 	int64_t begun;
 	char data[MESSAGE + 1];
 };
@@ -47,7 +53,7 @@ static int epoll;
 static struct client clients[CLIENTS_LIMIT];
 static struct failure failures[FAILURES_LIMIT];
 static int failed;
-static int64_t operations;
+static int64_t operations, timed;
 static int busy; /* clients that have begun and not ended */
 static volatile sig_atomic_t stopped;
 
@@ -72,7 +78,7 @@ static int bucket(int64_t duration)
 
 static double percentile(double part)
 {
-	int64_t left = (int64_t)(operations * part);
+	int64_t left = (int64_t)(timed * part);
 	for (int i = 0; i < BUCKETS; i++)
 		if ((left -= histogram[i]) < 0) {
 			int shift = i < 2 << SUB ? 0 : (i >> SUB) - 1;
@@ -91,9 +97,9 @@ static void fail(struct client *client)
 
 static int ask(struct client *client)
 {
-	static const char message[MESSAGE] = "ping";
+	static const char fast[MESSAGE] = "ping", slow[MESSAGE] = "slow";
 	client->received = 0;
-	return send(client->fd, message, MESSAGE, MSG_NOSIGNAL) == MESSAGE;
+	return send(client->fd, client->slow ? slow : fast, MESSAGE, MSG_NOSIGNAL) == MESSAGE;
 }
 
 /* Connecting blocks, which takes no time on the loopback while the accept queue has room.
@@ -118,7 +124,7 @@ static int connected(struct client *client)
 
 static void begin(struct client *client)
 {
-	while (!stopped) {
+	while (!stopped && mode != OPEN) {
 		client->begun = now();
 		if (connected(client)) {
 			busy++;
@@ -129,9 +135,40 @@ static void begin(struct client *client)
 	}
 }
 
+/* Begins what is due in the open loop; returns when the next one is. */
+static int64_t begin_due(double rate)
+{
+	static int64_t next;
+	static int last;
+	if (!next)
+		next = now();
+	while (!stopped && next <= now()) {
+		struct client *client = 0;
+		for (int i = 0; i < CLIENTS_LIMIT && !client; i++) {
+			last = (last + 1) % CLIENTS_LIMIT;
+			if (clients[last].fd < 0)
+				client = &clients[last];
+		}
+		if (!client)
+			return next; /* all are busy: it is late then */
+		client->begun = next;
+		client->slow = drand48() < 0.02;
+		if (connected(client))
+			busy++;
+		else {
+			fail(client);
+			close(client->fd);
+			client->fd = -1;
+		}
+		next += (int64_t)(-log(1 - drand48()) / rate * 1e9);
+	}
+	return next;
+}
+
 static void end(struct client *client)
 {
 	close(client->fd);
+	client->fd = -1;
 	busy--;
 }
 
@@ -161,7 +198,8 @@ static int advance(struct client *client)
 	}
 	int64_t moment = now();
 	operations++;
-	histogram[bucket(moment - client->begun)]++;
+	if (!client->slow)
+		histogram[bucket(moment - client->begun)]++, timed++;
 	if (mode != HELD || stopped)
 		return 0;
 	client->begun = moment;
@@ -192,20 +230,31 @@ int main(int argc, char **argv)
 	struct epoll_event events[64];
 	if (argc != 5)
 		return 2;
-	mode = strcmp(argv[1], "conn") == 0 ? CONN : strcmp(argv[1], "held") == 0 ? HELD : ASK;
+	mode = strcmp(argv[1], "conn") == 0   ? CONN
+	       : strcmp(argv[1], "held") == 0 ? HELD
+	       : strcmp(argv[1], "open") == 0 ? OPEN
+	                                      : ASK;
 	server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(atoi(argv[2]))};
 	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	int count = atoi(argv[3]);
-	if (count < 1 || count > CLIENTS_LIMIT)
+	int count = mode == OPEN ? 0 : atoi(argv[3]);
+	double rate = atof(argv[3]);
+	if (rate <= 0 || count > CLIENTS_LIMIT)
 		return 2;
+	for (int i = 0; i < CLIENTS_LIMIT; i++)
+		clients[i].fd = -1;
 	signal(SIGTERM, stop);
 	epoll = epoll_create1(EPOLL_CLOEXEC);
 	int64_t start = now(), due = start + (int64_t)(atof(argv[4]) * 1e9);
 	for (int i = 0; i < count; i++)
 		begin(&clients[i]);
 	/* What has begun is finished: to close before the answer is read would reset. */
-	while (busy && now() < due + PATIENCE) {
-		int ready = epoll_wait(epoll, events, 64, 20);
+	while ((busy || (mode == OPEN && !stopped)) && now() < due + PATIENCE) {
+		struct timespec wait = {.tv_nsec = 20000000};
+		if (mode == OPEN) {
+			int64_t left = begin_due(rate) - now();
+			wait.tv_nsec = left < 0 ? 0 : left < wait.tv_nsec ? left : wait.tv_nsec;
+		}
+		int ready = epoll_pwait2(epoll, events, 64, &wait, 0);
 		for (int i = 0; i < ready; i++) {
 			struct client *client = events[i].data.ptr;
 			if (!advance(client)) {

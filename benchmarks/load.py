@@ -67,5 +67,5 @@ def compiled() -> Iterator[Load]:
         raise SystemExit("the benchmarks need a C compiler (cc)")
     with tempfile.TemporaryDirectory(prefix="prefork-load-") as directory:
         program = Path(directory) / "load"
-        subprocess.run([compiler, "-O2", "-Wall", "-o", program, SOURCE], check=True)
+        subprocess.run([compiler, "-O2", "-Wall", "-o", program, SOURCE, "-lm"], check=True)
         yield Load(program)

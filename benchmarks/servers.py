@@ -40,10 +40,10 @@ class Server(Protocol):
 
 
 class Bare:
-    """The bare loop of ``benchmarks.bare``."""
+    """A rival of a module here: the bare loop of ``bare``, or asyncio's server of ``bareloop``."""
 
-    def __init__(self, workers: int) -> None:
-        argv = [sys.executable, "-m", "benchmarks.bare", str(workers)]
+    def __init__(self, workers: int, module: str = "bare", *arguments: str) -> None:
+        argv = [sys.executable, "-m", f"benchmarks.{module}", str(workers), *arguments]
         self._process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.pid = self._process.pid

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 import msgspec
 
+from prefork.binding import remove_stale_socket
 from prefork.errors import ControlError
-from prefork.listeners import file_identity, remove_stale_socket
+from prefork.listeners import file_identity
 from prefork.wire import Lines
 
 Reply = Callable[[dict[str, Any]], None]

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from prefork.backends.linux import kernel_state
+from prefork.backends.linux import kernel_state, thread_states
 from prefork.backends.posix import Child, PosixBackend
 from prefork.log import timestamp
 
@@ -53,6 +53,11 @@ class Inspector:
         """Take the stacks and the kernel state of ``child``; hand them to ``done``."""
         # The kernel's view comes first: the signal for the stacks changes what it waits in.
         kernel = {} if child.pid is None else kernel_state(child.pid)
+        if child.program:
+            # It knows nothing of our signal, which would end it.
+            threads = [] if child.pid is None else thread_states(child.pid)
+            done({**_report(child, kernel, ""), "threads": threads})
+            return
         self._backend.ask_for_stacks(child)
         self._open.append(Inspection(child, kernel, now + PATIENCE, done))
         self._next_look = now + LOOK
@@ -82,15 +87,17 @@ class Inspector:
         self._open.remove(inspection)
         child = inspection.child
         stacks = os.pread(child.dump, 1 << 20, 0).decode("utf-8", "replace")
-        inspection.done(
-            {
-                "slot": child.slot,
-                "generation": child.generation,
-                "pid": child.pid,
-                "stacks": stacks,
-                "kernel": inspection.kernel,
-            }
-        )
+        inspection.done(_report(child, inspection.kernel, stacks))
+
+
+def _report(child: Child, kernel: dict[str, str], stacks: str) -> dict[str, Any]:
+    return {
+        "slot": child.slot,
+        "generation": child.generation,
+        "pid": child.pid,
+        "stacks": stacks,
+        "kernel": kernel,
+    }
 
 
 def guilty_frame(stacks: str) -> str | None:

@@ -17,7 +17,7 @@ from typing import Final
 
 from prefork.errors import ProtocolError
 
-MAGIC: Final = 0x70_72_65_66_6F_72_6B_01  # "prefork", layout 1
+MAGIC: Final = 0x70_72_65_66_6F_72_6B_02  # "prefork", layout 2
 SLOTS: Final = 4096  #: the most workers a server can have
 
 # Sizes in bytes.  The text of the header holds what never changes: name and listeners.
@@ -33,18 +33,40 @@ SIZE: Final = ROWS_AT + SLOTS * ROW_SIZE
 H_MAGIC, H_PID, H_STATE, H_GENERATION, H_STARTED = range(5)
 H_MINIMUM, H_MAXIMUM, H_TARGET, H_USED = range(5, 9)
 H_SPAWNED, H_EXITED, H_CRASHED, H_HUNG, H_RECYCLED, H_RELOADS = range(9, 15)
-H_TEXT_LENGTH = 15
+H_TEXT_LENGTH, H_KIND = 15, 16
 
 # Words of a slot's record, written by the arbiter.
 R_PID, R_GENERATION, R_STATE, R_STARTED, R_ACCEPTED, R_HANDLED, R_FAILED = range(7)
 
-# Words of a slot's row, written by its worker; the text of the peer stands behind them.
+# Words of a slot's row, written by its worker; a text, as a rule the client's address, stands
+# behind them.  BUSY_SINCE is of the oldest unit where each has to end within ``timeout``,
+# HELD_SINCE where it may last.  TURN_SINCE is when an event loop's present turn began, 0 while it
+# sleeps.  A program that knows nothing of rows (``prefork exec``) does not write its own: the
+# arbiter enters what it hears from it, and the text is what the program says of itself.
 W_ACCEPTED, W_HANDLED, W_FAILED, W_ACTIVE, W_BUSY_SINCE, W_LEAVING = range(6)
+W_TURN_SINCE, W_HELD_SINCE = range(6, 8)
 PEER_AT: Final = 64
 PEER_SIZE: Final = ROW_SIZE - PEER_AT
 
 #: Numbers of the states in the records; 0 is a slot without a worker.
 STATES: Final = ("", "starting", "ready", "draining", "killed")
+#: Numbers of the kinds of handlers in the header; 0 as long as nobody has told.
+KINDS: Final = tuple(
+    [
+        "",
+        "stream",
+        "asyncio",
+        "protocol",
+        "socketserver",
+        "datagram",
+        "program",
+        "command",
+        "asgi",
+        "wsgi",
+    ]
+)
+#: Those among them that serve in an event loop.
+LOOPS: Final = ("asyncio", "protocol")
 #: Numbers of the states in the header.
 SERVER_STATES: Final = ("", "starting", "running", "stopping", "reloading", "stopped")
 
@@ -111,6 +133,19 @@ class Scoreboard:
         start = ROWS_AT + slot * ROW_SIZE
         return Row(self._view[start : start + ROW_SIZE])
 
+    def column(self, word: int) -> "memoryview[int]":
+        """Return one word of all rows, by slot."""
+        return self._view[ROWS_AT:].cast("q")[word :: ROW_SIZE // 8]
+
+    def clock_column(self, word: int) -> "memoryview[float]":
+        """Return one word of all rows, by slot, as seconds."""
+        return self._view[ROWS_AT:].cast("d")[word :: ROW_SIZE // 8]
+
+    def record_column(self, word: int) -> "memoryview[int]":
+        """Return one word of all records, by slot."""
+        records = self._view[RECORDS_AT:ROWS_AT].cast("q")
+        return records[word :: RECORD_SIZE // 8]
+
     def counted(self, slot: int) -> Counters:
         """Return what the present worker of ``slot`` has counted in its own life."""
         words, base = self.row(slot).words, self.record(slot).words
@@ -174,4 +209,6 @@ class Row:
         self.words[W_ACTIVE] = 0
         self.words[W_LEAVING] = 0
         self.clock[W_BUSY_SINCE] = 0.0
+        self.clock[W_TURN_SINCE] = 0.0
+        self.clock[W_HELD_SINCE] = 0.0
         self.peer = ""

@@ -18,6 +18,7 @@ from prefork.scoreboard import (
     H_EXITED,
     H_GENERATION,
     H_HUNG,
+    H_KIND,
     H_MAXIMUM,
     H_MINIMUM,
     H_PID,
@@ -28,6 +29,8 @@ from prefork.scoreboard import (
     H_STATE,
     H_TARGET,
     H_USED,
+    KINDS,
+    LOOPS,
     R_GENERATION,
     R_PID,
     R_STARTED,
@@ -36,6 +39,7 @@ from prefork.scoreboard import (
     STATES,
     W_ACTIVE,
     W_BUSY_SINCE,
+    W_HELD_SINCE,
     Scoreboard,
 )
 
@@ -56,8 +60,9 @@ def status_of(board: Scoreboard, now: float) -> dict[str, Any]:
     """Return the status object of the contract; ``now`` is on the monotonic clock."""
     text = msgspec.json.decode(board.text)
     header = board.header
+    kind = KINDS[header[H_KIND]]
     workers = [
-        _worker(board, slot, now)
+        _worker(board, slot, now, says=kind == "command")
         for slot in range(header[H_USED])
         if board.record(slot).words[R_STATE]
     ]
@@ -70,7 +75,8 @@ def status_of(board: Scoreboard, now: float) -> dict[str, Any]:
         "uptime": round(now - board.clock[H_STARTED], 3),
         "target": text["target"],
         "control": text["control"],
-        "accept": text["accept"],
+        "kind": kind or None,
+        "accept": "exclusive" if kind in LOOPS else text["accept"],
         "listeners": _listeners(text["listeners"]),
         "pool": _pool(board, workers),
         "totals": _totals(board),
@@ -124,9 +130,9 @@ def _totals(board: Scoreboard) -> dict[str, int]:
     }
 
 
-def _worker(board: Scoreboard, slot: int, now: float) -> dict[str, Any]:
+def _worker(board: Scoreboard, slot: int, now: float, *, says: bool) -> dict[str, Any]:
     record, row, counted = board.record(slot), board.row(slot), board.counted(slot)
-    busy_since = row.clock[W_BUSY_SINCE]
+    busy_since = row.clock[W_BUSY_SINCE] or row.clock[W_HELD_SINCE]
     active = row.words[W_ACTIVE]
     return {
         "slot": slot,
@@ -140,7 +146,8 @@ def _worker(board: Scoreboard, slot: int, now: float) -> dict[str, Any]:
         "failed": counted.failed,
         "age": round(now - record.clock[R_STARTED], 3),
         "busy_for": round(now - busy_since, 3) if active and busy_since else 0.0,
-        "peer": row.peer if active else None,
+        "peer": row.peer if active and not says else None,
+        "says": (row.peer or None) if says else None,
         "memory": _resident(record.words[R_PID]),
     }
 

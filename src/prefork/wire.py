@@ -34,6 +34,8 @@ class Ready(msgspec.Struct, tag="ready", frozen=True):
     """The sender counts as capacity from now on."""
 
     pid: int  #: a forked worker may be ready before its mold has announced it
+    kind: str = ""  #: of the handler, once it is known
+    capacity: int = 1  #: units that a worker of that kind can hold at once
 
 
 class Failed(msgspec.Struct, tag="failed", frozen=True):

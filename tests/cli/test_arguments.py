@@ -77,7 +77,6 @@ def test_each_mistake_is_one_sentence(argv, words, problems):
         (["--preload", "a"], "--start fork"),
         (["-D", "a"], "foreground"),
         (["--max-requests", "5", "a"], "not offered"),
-        (["--limit-concurrency", "5", "a"], "not offered"),
         (["--reload", "a"], "not offered"),
         (["--certfile", "x.pem", "a"], "not offered"),
         (["--app-dir", "x", "a"], "--chdir"),

@@ -70,7 +70,7 @@ def test_serving_nothing_is_a_mistake(prefork):
         (["sevre"], "did you mean serve?"),
         (["app:handle"], "did you mean prefork serve app:handle?"),
         (["reload"], "not offered"),
-        (["exec", "--", "true"], "not offered"),
+        (["top"], "not offered"),
         (["--bind", ":1"], "a command comes first"),
         (["serve", "app:handle", "--config", "no.toml"], "no.toml"),
         (["echo", "app:handle"], "one too many"),

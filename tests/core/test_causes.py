@@ -3,7 +3,7 @@
 import pytest
 from conversations import EXITED, FAILED, OUT_OF_MEMORY, SIGKILLED, SIGSEGVED
 
-from prefork.core.causes import exit_cause
+from prefork.core.causes import exit_cause, is_failed_start
 from prefork.core.states import Cause, ExitStatus, State, WorkerRecord
 
 SIGTERMED = ExitStatus(signal="SIGTERM")
@@ -39,6 +39,29 @@ def test_the_cause_follows_from_what_we_asked_and_how_it_ended(state, leaving_fo
     )
 
     assert cause == exit_cause(record, status)
+
+
+@pytest.mark.parametrize(
+    ("status", "accepted", "failed"),
+    [
+        (EXITED, None, False),
+        (EXITED, 0, True),
+        (EXITED, 1, False),
+        (FAILED, None, True),
+        (FAILED, 1, False),
+        (SIGSEGVED, None, True),
+        (SIGKILLED, None, False),
+    ],
+)
+def test_who_may_have_served_is_believed_when_it_says_that_all_is_well(status, accepted, failed):
+    """
+    Where nobody knows what it took, exit code 0 soon after it was ready is no failed start.
+    """
+    record = WorkerRecord(
+        slot=0, generation=1, started=0.0, since=1.0, ready_at=1.0, state=State.READY
+    )
+
+    assert failed == is_failed_start(record, status, accepted, now=2.0, period=60.0)
 
 
 @pytest.mark.parametrize(

@@ -80,9 +80,9 @@ class Held:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def add(self, count: int = 1) -> list[int]:
+    def add(self, count: int = 1, patience: float = PATIENCE) -> list[int]:
         """Connect ``count`` more, all at once; return the pids that serve them."""
-        fresh = [self._open.enter_context(connect(self.address)) for _ in range(count)]
+        fresh = [self._open.enter_context(connect(self.address, patience)) for _ in range(count)]
         pids = [int(read_line(client)) for client in fresh]
         self.clients += fresh
         self.pids += pids

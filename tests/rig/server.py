@@ -103,8 +103,9 @@ class Server:
             "--log-format": "json",
             "--name": self.name,
         }.items():
-            if flag not in given and value is not None:
-                given += [flag, value]
+            end = given.index("--") if "--" in given else len(given)  # a program's words follow
+            if flag not in given[:end] and value is not None:
+                given[end:end] = [flag, value]
         self.runtime = runtime
         self.env = environment(runtime, **(env or {}))
         self.directory = directory

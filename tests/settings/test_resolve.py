@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from prefork.addresses import parse_address
 from prefork.errors import SettingsError
-from prefork.listeners import parse_address
 from prefork.settings import OPTIONS, Settings
 from prefork.settings.given import Given, Surroundings
 from prefork.settings.resolve import resolve
@@ -49,7 +49,7 @@ def test_without_a_word_the_defaults_hold():
     """
     result = resolved()
 
-    assert result.settings == Settings(target="app:handle", maximum=8, name="app")
+    assert result.settings == Settings(target="app:handle", maximum=8, loop_maximum=2, name="app")
     assert {"default"} == {s for name, s in result.sources.items() if name != "target"}
 
 
@@ -256,7 +256,11 @@ def test_mistakes_of_all_sources_are_told_together(tmp_path):
     [
         ({"accept": "blocking", "bind": (":1", ":2")}, "accept cannot be 'blocking'"),
         ({"bind": (":1", "tcp://0.0.0.0:1")}, "given 2 times"),
-        ({"bind": "udp://:1"}, "udp"),
+        ({"bind": ("udp://:1", "udp://0.0.0.0:1")}, "given 2 times"),
+        ({"kind": "datagram", "bind": ":1"}, "serves udp:// and unixgram: addresses"),
+        ({"kind": "stream", "bind": "udp://:1"}, "serves tcp:// and unix: addresses"),
+        ({"kind": "asyncio", "bind": "unixgram:@a"}, "serves tcp:// and unix: addresses"),
+        ({"kind": "protocol", "bind": (":1", "udp://:1")}, "serves tcp:// and unix: addresses"),
         ({"bind": ()}, "at least one address"),
         ({"restart_delay": "50"}, "restart-delay-max, which is 30 (default)"),
         ({"user": "no-such-user"}, "no such user"),

@@ -1,5 +1,6 @@
 """Telling the kind of a handler from its shape, and refusing what could not be served."""
 
+import asyncio
 import functools
 import http.server
 import socketserver
@@ -7,7 +8,8 @@ import socketserver
 import pytest
 
 from prefork.errors import HandlerError
-from prefork.kinds import kind_of
+from prefork.kinds import KINDS, check_addresses, kind_of
+from prefork.settings.checks import SERVES
 
 
 class Request(socketserver.BaseRequestHandler):
@@ -15,6 +17,24 @@ class Request(socketserver.BaseRequestHandler):
 
 
 class Datagrams(socketserver.DatagramRequestHandler):
+    pass
+
+
+class Protocol(asyncio.Protocol):
+    def __init__(self, database=None):
+        pass
+
+
+class ProtocolOfDatabase(asyncio.Protocol):
+    def __init__(self, database):
+        pass
+
+
+class BufferedProtocol(asyncio.BufferedProtocol):
+    pass
+
+
+class DatagramProtocol(asyncio.DatagramProtocol):
     pass
 
 
@@ -73,6 +93,14 @@ async def async_generator(connection, address):
     yield
 
 
+async def coroutine_of_three(a, b, c):
+    pass
+
+
+def datagram(data, address, reply):
+    pass
+
+
 def anything(*arguments):
     pass
 
@@ -99,7 +127,16 @@ files_of_directory = functools.partial(http.server.SimpleHTTPRequestHandler, dir
         (lambda worker: None, "program"),
         (lambda worker, *, debug=False: None, "program"),
         (Callable().run, "program"),
+        (coroutine, "asyncio"),
+        (AsyncCallable(), "asyncio"),
+        (functools.partial(AsyncCallable()), "asyncio"),
+        (Protocol, "protocol"),
+        (BufferedProtocol, "protocol"),
+        (functools.partial(Protocol, database=1), "protocol"),
+        (datagram, "datagram"),
+        (functools.partial(lambda database, data, address, reply: None, 1), "datagram"),
         (Request, "socketserver"),
+        (Datagrams, "socketserver"),
         (socketserver.StreamRequestHandler, "socketserver"),
         (files_of_directory, "socketserver"),
     ],
@@ -111,23 +148,22 @@ def test_the_kind_is_told_from_the_shape(target, kind):
     assert kind == kind_of(target, "app:target")
 
 
-@pytest.mark.parametrize("asked", ["auto", "stream", "socketserver", "program"])
+@pytest.mark.parametrize(
+    "asked",
+    ["auto", "stream", "asyncio", "protocol", "socketserver", "datagram", "program"],
+)
 @pytest.mark.parametrize(
     ("target", "said"),
     [
         (42, "is of the type int and cannot be called"),
         (None, "cannot be called"),
-        (coroutine, "coroutine function"),
-        (AsyncCallable(), "coroutine function"),
-        (functools.partial(AsyncCallable()), "coroutine function"),
+        (Protocol(), "cannot be called; give the class itself"),
         (generator, "generator function"),
         (async_generator, "generator function"),
         (wsgi, "WSGI application, which this version does not serve"),
         (Flaskish(), "WSGI application"),
         (asgi, "ASGI application, which this version does not serve"),
         (Apish(), "ASGI application"),
-        (Datagrams, "only streams are served"),
-        (lambda: None, "app:target"),
         (by_keyword, "app:target"),
         (lambda a, b, c, d: None, "app:target"),
     ],
@@ -147,6 +183,19 @@ def test_what_cannot_be_served_is_said(target, said, asked):
     [
         (stream, "socketserver"),
         (stream, "program"),
+        (stream, "asyncio"),
+        (stream, "protocol"),
+        (stream, "datagram"),
+        (coroutine, "stream"),
+        (coroutine, "program"),
+        (coroutine_of_three, "asyncio"),
+        (coroutine_of_three, "datagram"),
+        (Protocol, "stream"),
+        (Protocol, "asyncio"),
+        (DatagramProtocol, "protocol"),
+        (ProtocolOfDatabase, "protocol"),
+        (datagram, "stream"),
+        (lambda: None, "stream"),
         (program, "stream"),
         (program, "socketserver"),
         (Request, "stream"),
@@ -176,3 +225,45 @@ def test_a_given_kind_decides_where_the_shape_does_not(target, asked):
     As long as the target can be called like that.
     """
     assert asked == kind_of(target, "app:target", asked)
+
+
+@pytest.mark.parametrize(
+    ("target", "kind", "datagrams", "fits"),
+    [
+        (print, "stream", [False], True),
+        (print, "stream", [True], False),
+        (print, "asyncio", [False, True], False),
+        (print, "protocol", [True], False),
+        (print, "datagram", [True, True], True),
+        (print, "datagram", [False], False),
+        (print, "datagram", [True, False], False),
+        (print, "program", [True, False], True),
+        (Request, "socketserver", [False], True),
+        (Request, "socketserver", [True], True),
+        (Request, "socketserver", [True, False], False),
+        (Datagrams, "socketserver", [True], True),
+        (Datagrams, "socketserver", [False], False),
+        (functools.partial(Datagrams), "socketserver", [False], False),
+        (socketserver.StreamRequestHandler, "socketserver", [True], False),
+        (socketserver.StreamRequestHandler, "socketserver", [False], True),
+        (print, "stream", [], True),
+    ],
+)
+def test_a_handler_has_to_fit_its_addresses(target, kind, datagrams, fits):
+    """
+    ``datagrams`` tells of each address whether it is for datagrams.
+    """
+    if fits:
+        check_addresses(target, kind, datagrams, "app:handle")
+    else:
+        with pytest.raises(HandlerError, match=r"^app:handle .*(serves|cannot serve)"):
+            check_addresses(target, kind, datagrams, "app:handle")
+
+
+def test_the_settings_know_what_each_kind_serves():
+    """
+    The check of settings, which loads no handler, says the same as the kinds do.
+    """
+    serves = {name: kind.datagrams for name, kind in KINDS.items() if kind.datagrams is not None}
+
+    assert serves == {name: "udp://" in schemes for name, schemes in SERVES.items()}

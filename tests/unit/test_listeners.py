@@ -1,96 +1,14 @@
-"""Addresses as text, and the sockets behind them."""
+"""The sockets behind addresses."""
 
 import os
 import socket
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
 
+from prefork.addresses import parse_address
+from prefork.binding import takes_datagrams
 from prefork.errors import ListenError
-from prefork.listeners import Address, open_listeners, parse_address, peer_text
-
-
-@pytest.mark.parametrize(
-    ("text", "canonical"),
-    [
-        ("127.0.0.1:8000", "tcp://127.0.0.1:8000"),
-        ("tcp://127.0.0.1:8000", "tcp://127.0.0.1:8000"),
-        (":8000", "tcp://0.0.0.0:8000"),
-        ("localhost:0", "tcp://localhost:0"),
-        ("[::1]:80", "tcp://[::1]:80"),
-        ("tcp://[::]:65535", "tcp://[::]:65535"),
-        ("unix:/run/app.sock", "unix:/run/app.sock"),
-        ("unix:///run/app.sock", "unix:/run/app.sock"),
-        ("unix://relative.sock", "unix:relative.sock"),
-        ("unix:@name", "unix:@name"),
-        ("fd://3", "fd://3"),
-    ],
-)
-def test_each_form_has_one_canonical_text(text, canonical):
-    """
-    That of status and log; it means the same when it is read again.
-    """
-    address = parse_address(text)
-
-    assert canonical == str(address)
-    assert address == parse_address(canonical)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "", "nowhere", "8000", "host:", "host:port", "host:65536", "host:-1", "::1:80",
-        "[::1]", "unix:", "unix:@", "unix:" + "x" * 108, "fd://", "fd://x", "fd://-1",
-        "http://host:80", "udp://host:80", "tcp://", "a b/c:80", "fd://\u0663", "host:\u0663",
-        "fd://9999999999",
-    ],
-)  # fmt: skip
-def test_what_is_no_address_is_refused_in_a_sentence(text):
-    """
-    A ListenError that quotes the text.
-    """
-    with pytest.raises(ListenError, match=r"^['\"]"):
-        parse_address(text)
-
-
-tcp = some.builds(
-    Address,
-    some.just("tcp"),
-    host=some.one_of(
-        some.ip_addresses().map(str),
-        some.from_regex(r"[a-z][a-z0-9-]{0,20}(\.[a-z]{2,5})?", fullmatch=True),
-    ),
-    port=some.integers(0, 65535),
-)
-paths = some.text(
-    some.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=26
-).filter(lambda path: path != "@" and not path.startswith("//"))
-addresses = some.one_of(
-    tcp,
-    some.builds(Address, some.just("unix"), path=paths),
-    some.builds(Address, some.just("fd"), fd=some.integers(0, 999_999_999)),
-)
-
-
-@given(addresses)
-def test_every_address_is_read_as_it_is_written(address):
-    """
-    ``parse_address(str(address)) == address``.
-    """
-    assert address == parse_address(str(address))
-
-
-@given(some.text())
-def test_any_text_is_an_address_or_an_error(text):
-    """
-    Nothing else comes out of it.
-    """
-    try:
-        address = parse_address(text)
-    except ListenError:
-        return
-    assert address == parse_address(str(address))
+from prefork.listeners import open_listeners, peer_text
 
 
 @pytest.mark.parametrize(
@@ -192,3 +110,126 @@ def test_nothing_is_inheritable():
     finally:
         for listener in listeners:
             listener.close()
+
+
+DATAGRAMS = pytest.mark.parametrize(
+    "bind", ["udp://127.0.0.1:0", "udp://[::1]:0", "unixgram:{path}", "unixgram:@{name}"]
+)
+
+
+@pytest.fixture
+def listener(tmp_path, bind):
+    """
+    A listener for datagrams at ``bind``.
+    """
+    name = f"prefork-{os.getpid()}-{tmp_path.name}"
+    [opened] = open_listeners([bind.format(path=tmp_path / "s", name=name)], 10)
+    yield opened
+    opened.close()
+
+
+@DATAGRAMS
+def test_a_listener_knows_that_datagrams_wait(listener, bind):
+    """
+    At least one as soon as there are any, never more than there are, none when all are taken.
+    """
+    with socket.socket(listener.socket.family, socket.SOCK_DGRAM) as client:
+        client.connect(listener.socket.getsockname())
+
+        assert 0 == listener.queued() == listener.arriving()
+        for sent in range(1, 8):
+            client.send(b"x")
+            assert 1 <= listener.queued() <= sent
+        for _ in range(7):
+            assert listener.queued()
+            listener.socket.recv(10)
+        assert 0 == listener.queued()
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 200, 1000, 1400, 4000, 9000, 20_000, 65_507])
+def test_the_number_of_waiting_datagrams_is_not_overestimated(size):
+    """
+    Whatever their length: the kernel tells only the memory that they take.
+    """
+    [listener] = open_listeners(["udp://127.0.0.1:0"], 10)
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            for sent in range(1, 4):
+                client.sendto(b"x" * size, listener.socket.getsockname())
+                assert 1 <= listener.queued() <= sent
+            # What has been received meanwhile does not count.
+            listener.socket.recv(1 << 16)
+            assert 1 <= listener.queued() <= 2
+    finally:
+        listener.close()
+
+
+@DATAGRAMS
+def test_datagrams_that_have_come_in_can_be_taken_after_the_door_is_shut(listener, bind, tmp_path):
+    """
+    ``stop_listening``: nothing new comes in, what waits stays; a path is gone.
+    """
+    name = listener.socket.getsockname()
+    with socket.socket(listener.socket.family, socket.SOCK_DGRAM) as client:
+        client.connect(name)
+        client.send(b"early")
+        listener.stop_listening()
+        client.send(b"late")
+
+        assert b"early" == listener.socket.recv(100)
+        assert 0 == listener.queued()
+    assert not (tmp_path / "s").exists()
+
+
+def test_two_servers_cannot_have_one_udp_address():
+    """
+    Though the system would let them, and the last would get every datagram.
+    """
+    [listener] = open_listeners(["udp://127.0.0.1:0"], 10)
+    try:
+        with pytest.raises(ListenError, match="the address is in use"):
+            open_listeners([str(listener.address)], 10)
+    finally:
+        listener.close()
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+@pytest.mark.parametrize("scheme", ["unix", "unixgram"])
+def test_a_stale_path_is_taken_over_whatever_it_was_for(tmp_path, scheme, kind):
+    """
+    A dead server's socket of either kind makes way for one of either kind; a living one does not.
+    """
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX, kind) as other:
+        other.bind(str(path))
+        if kind == socket.SOCK_STREAM:
+            other.listen()
+        with pytest.raises(ListenError, match="the address is in use"):
+            open_listeners([f"{scheme}:{path}"], 10)
+
+    [listener] = open_listeners([f"{scheme}:{path}"], 10)
+    listener.close()
+
+
+@pytest.mark.parametrize("bound", [True, False])
+def test_a_socket_for_datagrams_is_adopted_if_it_is_bound(bound):
+    """
+    It is told by its type; one that nobody could send to is refused.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as given:
+        if bound:
+            given.bind(("127.0.0.1", 0))
+            where = "udp://{}:{}".format(*given.getsockname())
+        address = f"fd://{os.dup(given.fileno())}"
+
+        assert {True} == takes_datagrams([parse_address(address)])
+        if bound:
+            [listener] = open_listeners([address], 10)
+            listener.close()
+            assert where == str(listener.address)
+            assert listener.is_datagram
+            assert not listener.owned
+        else:
+            with pytest.raises(ListenError, match="that socket is not bound"):
+                open_listeners([address], 10)
+            os.close(parse_address(address).fd)

@@ -1,4 +1,4 @@
-"""The accept queue's depth, asked from the kernel."""
+"""How much waits at a listener, asked from the kernel."""
 
 import os
 import socket
@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from prefork.queues import Queue, handshakes, queue_depths, tcp_queue
+from prefork.queues import Queue, handshakes, queue_depths, tcp_queue, udp_queue
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sock_diag is Linux's")
 
@@ -78,3 +78,49 @@ def test_no_handshake_is_under_way_on_a_quiet_port():
         listener = listening(stack, socket.AF_INET)
 
         assert 0 == handshakes(listener.getsockname()[1])
+
+
+def sent_to(stack, family, count, message=b"x"):
+    """Return a socket for datagrams at which ``count`` of them wait."""
+    receiver = stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+    where = {socket.AF_INET: ("127.0.0.1", 0), socket.AF_INET6: ("::1", 0), socket.AF_UNIX: ""}
+    receiver.bind(where[family])
+    client = stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+    for _ in range(count):
+        client.sendto(message, receiver.getsockname())
+    return receiver
+
+
+@pytest.mark.parametrize(
+    ("family", "waiting", "depth"),
+    [
+        (socket.AF_INET, 0, 0), (socket.AF_INET, 1, 1), (socket.AF_INET, 100, 36),
+        (socket.AF_INET6, 0, 0), (socket.AF_INET6, 1, 1),
+        (socket.AF_UNIX, 0, 0), (socket.AF_UNIX, 5, 1),
+    ],
+)  # fmt: skip
+def test_waiting_datagrams_are_estimated_from_outside(family, waiting, depth):
+    """
+    By the socket's inode, without a limit; of small ones about a third, of Unix's one.
+    """
+    with ExitStack() as stack:
+        receiver = sent_to(stack, family, waiting)
+
+        queue = queue_depths()[os.fstat(receiver.fileno()).st_ino]
+
+    assert queue.limit is None
+    assert min(depth, 1) <= queue.depth <= waiting
+    assert depth == pytest.approx(queue.depth, rel=0.5)
+
+
+def test_no_udp_datagram_waits_when_all_are_received():
+    """
+    The estimate is exact about none, though the kernel gives memory back late.
+    """
+    with ExitStack() as stack:
+        receiver = sent_to(stack, socket.AF_INET, 50)
+        for _ in range(50):
+            assert udp_queue(receiver)
+            receiver.recv(10)
+
+        assert 0 == udp_queue(receiver)

@@ -21,6 +21,7 @@ from prefork.arbiter.board import Board
 from prefork.arbiter.children import Birth, Children
 from prefork.arbiter.loop import Arbiter
 from prefork.arbiter.places import Places, claim_places
+from prefork.arbiter.programs import conduct_of
 from prefork.backends.linux import signal_on_parents_death
 from prefork.backends.posix import PosixBackend, memory_file, raise_descriptor_limit
 from prefork.backends.title import show_as
@@ -79,7 +80,8 @@ def serve(settings: Settings, journal: Log) -> int:
         accept = accept_mode(settings, len(listeners))
         for listener in listeners:
             # The flag belongs to the socket, which all processes share: one sets it for all.
-            listener.socket.setblocking(accept == "blocking")
+            # For datagrams it matters only to answers, which are to wait for room.
+            listener.socket.setblocking(listener.is_datagram or accept in ("blocking", "program"))
         owned.enter_context(pidfile(settings.pidfile))
         places = owned.enter_context(claim_places(settings, journal))
         arbiter = assemble(places.settings, journal, listeners, accept, places, descriptors)
@@ -88,8 +90,9 @@ def serve(settings: Settings, journal: Log) -> int:
         if control is not None:
             last.callback(control.close)  # whoever waits for our end is told when all is closed
         arbiter.report()  # whoever finds us by the name below finds a state, too
+        arbiter.board.describe_kind(settings.kind if settings.kind == "command" else "")
         arbiter.board.describe(description(places.settings, listeners, accept, control))
-        announce(arbiter, listeners, accept, places, control)
+        announce(arbiter, listeners, places, control)
         status = arbiter.run()
         last.callback(lambda: journal.info("stopped", status=status))
     journal.finish(LAST_WORDS)
@@ -101,8 +104,11 @@ def accept_mode(settings: Settings, listeners: int) -> str:
 
     For one listener nothing is cheaper or fairer than to block in accept(2); for several,
     workers must wait for all at once.  That every worker learns of the arbiter's death while it
-    blocks needs Linux.  Measured in the decision record on accepting.
+    blocks needs Linux.  Measured in the decision record on accepting.  A program of somebody
+    else's accepts in its own way, and gets listeners that block, as systemd hands them over.
     """
+    if settings.kind == "command":
+        return "program"
     if settings.accept != "auto":
         return settings.accept
     if sys.platform != "linux":
@@ -119,7 +125,7 @@ def assemble(
     descriptors: int,
 ) -> Arbiter:
     """Put the arbiter together."""
-    fork = settings.start != "spawn" and sys.platform == "linux"
+    fork = settings.start != "spawn" and settings.kind != "command" and sys.platform == "linux"
     mutex = memory_file("accept-mutex") if accept == "mutex" else None
     inherited = tuple(listener.socket.fileno() for listener in listeners)
     plan = Plan(
@@ -142,7 +148,8 @@ def assemble(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
     board = Board(Scoreboard.create(places.scoreboard), os.getpid())
     pool = Pool(pool_limits(settings, fork=fork), monotonic())
-    birth = Birth(plan_file, inherited, places.incidents)
+    conduct = conduct_of(settings, plan_file)
+    birth = Birth(plan_file, inherited, places.incidents, settings.loop_maximum, conduct)
     children = Children(pool, backend, board, selector, journal, birth)
     return Arbiter(pool, backend, children, listeners, selector, journal)
 
@@ -155,7 +162,7 @@ def pool_limits(settings: Settings, *, fork: bool) -> PoolLimits:
             maximum=settings.maximum,
             spare=settings.spare,
             scale_down_delay=settings.scale_down_delay,
-            capacity=settings.threads,
+            capacity=settings.concurrency if settings.kind == "command" else settings.threads,
         ),
         restart=RestartLimits(
             first_delay=settings.restart_delay,
@@ -193,7 +200,11 @@ def description(
         "control": control.address if control is not None else None,
         "accept": accept,
         "listeners": [
-            {"address": str(each.address), "inode": each.inode, "backlog": settings.backlog}
+            {
+                "address": str(each.address),
+                "inode": each.inode,
+                "backlog": None if each.is_datagram else settings.backlog,
+            }
             for each in listeners
         ],
     }
@@ -202,12 +213,12 @@ def description(
 def announce(
     arbiter: Arbiter,
     listeners: Sequence[Listener],
-    accept: str,
     places: Places,
     control: ControlServer | None,
 ) -> None:
     """Log where the server can be reached, by its clients and by its operators."""
-    name = places.settings.name
+    settings = places.settings
+    name = settings.name
     show_as("arbiter", name)
     scaling = arbiter.pool.limits.scaling
     fixed = scaling.minimum == scaling.maximum
@@ -218,7 +229,7 @@ def announce(
             name=name,
             pid=os.getpid(),
             workers=scaling.maximum if fixed else f"{scaling.minimum}..{scaling.maximum}",
-            accept=accept,
+            accept=settings.accept,
             control=control.address if control is not None else "off",
         )
 

@@ -15,6 +15,7 @@ from prefork.scoreboard import (
     H_EXITED,
     H_GENERATION,
     H_HUNG,
+    H_KIND,
     H_MAXIMUM,
     H_MINIMUM,
     H_PID,
@@ -23,6 +24,7 @@ from prefork.scoreboard import (
     H_STATE,
     H_TARGET,
     H_USED,
+    KINDS,
     R_PID,
     R_STATE,
     SERVER_STATES,
@@ -30,7 +32,9 @@ from prefork.scoreboard import (
     W_ACCEPTED,
     W_ACTIVE,
     W_BUSY_SINCE,
+    W_HELD_SINCE,
     W_LEAVING,
+    W_TURN_SINCE,
     Counters,
     Scoreboard,
 )
@@ -55,6 +59,10 @@ class Board:
         """Enter what never changes: name, target, addresses."""
         self.scoreboard.text = msgspec.json.encode(text)
 
+    def describe_kind(self, kind: str) -> None:
+        """Enter what the workers serve, once one has told."""
+        self.scoreboard.header[H_KIND] = KINDS.index(kind)
+
     def rows(self, pool: Pool) -> dict[int, Row]:
         """Return what each worker of ``pool`` says of itself."""
         return {slot: self._row(slot) for slot in pool.records if slot != MOLD}
@@ -66,6 +74,7 @@ class Board:
         return Row(
             active=active,
             busy_since=row.clock[W_BUSY_SINCE] or None if active else None,
+            stuck_since=row.clock[W_TURN_SINCE] or None,
             leaving=bool(words[W_LEAVING]),
             accepted=words[W_ACCEPTED],
         )
@@ -74,6 +83,10 @@ class Board:
         if slot not in self._rows:
             self._rows[slot] = self.scoreboard.row(slot)
         return self._rows[slot]
+
+    def row_of(self, slot: int) -> BoardRow:
+        """Return the row of a program, which knows of none: so we are its only writer."""
+        return self._view(slot)
 
     def publish(self, pool: Pool) -> None:
         """Write the pool's state for everybody to read."""
@@ -131,9 +144,9 @@ class Board:
         row = self._view(child.slot)
         if not row.words[W_ACTIVE]:
             return {"active": 0}
-        since = row.clock[W_BUSY_SINCE]
+        since = row.clock[W_BUSY_SINCE] or row.clock[W_HELD_SINCE]
         return {
             "active": row.words[W_ACTIVE],
-            "peer": row.peer,
+            "says" if child.program else "peer": row.peer,
             "busy_for": round(now - since, 3) if since else 0.0,
         }

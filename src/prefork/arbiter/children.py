@@ -11,23 +11,20 @@ from typing import Any
 
 from prefork import wire
 from prefork.arbiter.board import Board
+from prefork.arbiter.news import News, fields
+from prefork.arbiter.programs import Conduct, Programs
 from prefork.backends.linux import OutOfMemoryKills
 from prefork.backends.posix import Child, Notice, PosixBackend
 from prefork.core.events import (
     ForkRefused,
-    IncidentRecorded,
-    LoadFailed,
     SpawnFailed,
     TargetLoaded,
     WorkerExited,
-    WorkerReady,
-    WorkerResumed,
-    WorkerSuspended,
 )
 from prefork.core.pool import Pool
 from prefork.core.states import MOLD, ExitStatus
 from prefork.errors import ProtocolError
-from prefork.incidents import Inspector, guilty_frame, write_incident
+from prefork.incidents import Inspector
 from prefork.log import Log
 
 
@@ -38,6 +35,8 @@ class Birth:
     plan: int  #: descriptor
     inherited: Sequence[int]  #: the listeners' descriptors
     incidents: Path | None  #: directory
+    loop_maximum: int | None = None  #: of the pool, where nobody has said one: for event loops
+    conduct: Conduct | None = None  #: how programs are treated; None if the workers are ours
 
 
 class Children:
@@ -61,15 +60,20 @@ class Children:
         self._log = log
         self._birth = birth
         self._memory = OutOfMemoryKills()
-        self.load_failure_told = False
+        self.news = News(pool, board, log, birth.incidents, birth.loop_maximum)
+        self.programs: Programs | None = None
+        if birth.conduct is not None:
+            self.programs = Programs(self.news, backend, selector, birth.conduct)
 
     def start_mold(self, generation: int) -> None:
         """Start the mold."""
         self._begin(MOLD, lambda: self._backend.start_mold(generation, self._birth.plan, MOLD))
 
     def start(self, slot: int, generation: int, *, fork: bool) -> None:
-        """Start a worker: by an order to the mold, or as a fresh interpreter."""
-        if fork:
+        """Start a worker: a program, by an order to the mold, or as a fresh interpreter."""
+        if (programs := self.programs) is not None:
+            self._begin(slot, lambda: programs.start(slot, generation))
+        elif fork:
             mold = self.by_slot[MOLD]
             self._begin(slot, lambda: self._backend.order(mold, slot, generation))
         else:
@@ -91,17 +95,13 @@ class Children:
         self.by_slot[slot] = child
         self._selector.register(child.channel, selectors.EVENT_READ, partial(self._hear, child))
         if child.pid is not None:
-            self._started(child)
+            self.news.started(child)
 
     def _fail_to_spawn(self, slot: int, reason: str) -> None:
         if self._pool.state != "stopping":  # then it is not missed
             self._log.error("worker not started", **self._name(slot), reason=reason)
         self.board.vacate(slot)
         self._pool.apply(SpawnFailed(slot, reason), monotonic())
-
-    def _started(self, child: Child) -> None:
-        self.board.occupy(child)
-        self._log.info("worker started" if child.slot != MOLD else "mold started", **_fields(child))
 
     def drain(self, slot: int) -> None:
         """Ask a worker, or the mold, to finish and leave."""
@@ -110,40 +110,47 @@ class Children:
             self._silence(child)  # it ends when its channel does
             return
         reason = self._pool.records[slot].leaving_for
-        self._log.info("worker draining", **_fields(child), reason=reason)
-        self._backend.drain(child)
+        self._log.info("worker draining", **fields(child), reason=reason)
+        if self.programs is not None:
+            self.programs.drain(child)
+        else:
+            self._backend.drain(child)
 
     def nudge(self, slot: int) -> None:
         """Wake a draining worker again."""
         self._backend.nudge(self.by_slot[slot])
 
     def kill(self, slot: int) -> None:
-        """End a process."""
-        self._backend.kill(self.by_slot[slot])
+        """End a process; one that hangs, and could still say something, with a moment for that."""
+        child, record = self.by_slot[slot], self._pool.records[slot]
+        if self.programs is not None and record.inspected and record.suspended_at is None:
+            self.programs.abort(child)
+        else:
+            self._backend.kill(child)
 
     def reopen_logs(self) -> None:
         """Hand the log's new file to every process; workers to come get the mold's."""
         for child in self.by_slot.values():
-            self._backend.hand_over_log(child, self._log.fd)
+            if not child.program:  # it writes to its pipes
+                self._backend.hand_over_log(child, self._log.fd)
+
+    def deadline(self) -> float | None:
+        """Return when to look next; None if nothing is due."""
+        due = [self.inspector.deadline(), self.programs.deadline() if self.programs else None]
+        return min((moment for moment in due if moment is not None), default=None)
+
+    def look(self, now: float) -> None:
+        """Do what is due."""
+        self.inspector.look(now)
+        if self.programs is not None:
+            self.programs.look(now)
 
     def inspect(self, slot: int, now: float) -> None:
         """Record the incident of a hung process."""
         child = self.by_slot[slot]
         held = self.board.held_by(child, now) if slot != MOLD else {}
         held["state"] = str(self._pool.records[slot].state)
-        self.inspector.inspect(child, now, partial(self._record_incident, child, held))
-
-    def _record_incident(self, child: Child, held: dict[str, Any], report: dict[str, Any]) -> None:
-        path = write_incident(self._birth.incidents, {"what": "worker hung", **held, **report})
-        self._log.error(
-            "worker hung" if child.slot != MOLD else "mold hung",
-            **_fields(child),
-            **held,
-            where=guilty_frame(report["stacks"]),
-            kernel=report["kernel"].get("wchan"),
-            incident=path,
-        )
-        self._pool.apply(IncidentRecorded(child.slot), monotonic())
+        self.inspector.inspect(child, now, partial(self.news.hung, child, held))
 
     def reap(self) -> None:
         """Take note of children that ended, were stopped or go on."""
@@ -155,28 +162,30 @@ class Children:
         if notice.ended is not None:
             self._end(child, notice.ended)
         elif notice.stopped:
-            self._log.warning("worker suspended", **_fields(child))
-            self._pool.apply(WorkerSuspended(child.slot), monotonic())
+            self.news.suspended(child)
         else:
-            self._log.info("worker resumed", **_fields(child))
-            self._pool.apply(WorkerResumed(child.slot), monotonic())
+            self.news.resumed(child)
 
     def _end(self, child: Child, status: ExitStatus) -> None:
         self._hear(child)  # what it said before it died
+        if self.programs is not None:
+            self.programs.last_words(child)
         slot = child.slot
         if status.signal == "SIGKILL" and not child.doomed and self._memory.happened():
             status = ExitStatus(signal=status.signal, out_of_memory=True)
         counted = self.board.counted(child)
         self._log.info(
             "worker exited" if slot != MOLD else "mold exited",
-            **_fields(child),
+            **fields(child),
             status=status,
             cause=self._pool.cause_of(slot, status),
             accepted=counted.accepted,
             after=self.board.age(child, monotonic()),
         )
         self._forget(child)
-        self._pool.apply(WorkerExited(slot, status, counted.accepted), monotonic())
+        # What a program does not say, nobody knows.
+        accepted = None if child.program and not counted.accepted else counted.accepted
+        self._pool.apply(WorkerExited(slot, status, accepted), monotonic())
         if slot == MOLD:
             self._fail_unborn()
 
@@ -189,6 +198,8 @@ class Children:
     def _forget(self, child: Child) -> None:
         self.inspector.forget(child)
         self._silence(child)
+        if self.programs is not None:
+            self.programs.forget(child)
         self.board.vacate(child.slot)
         child.close()
         del self.by_slot[child.slot]
@@ -214,6 +225,8 @@ class Children:
                 data = b""
             if not data:
                 self._silence(child)
+                if self.programs is not None:
+                    self.programs.runs(child)
                 return
             for line in child.lines.feed(data):
                 self._heed_message(child, line)
@@ -223,7 +236,7 @@ class Children:
         try:
             message = wire.decode(line)
         except ProtocolError as error:
-            self._log.warning("message not understood", **_fields(child), reason=str(error))
+            self._log.warning("message not understood", **fields(child), reason=str(error))
             return
         match message:
             case wire.Forked(serial, pid):
@@ -235,15 +248,15 @@ class Children:
                     self._fail_to_spawn(unborn.slot, reason)
             case wire.Loaded():
                 self._pool.apply(TargetLoaded(child.slot), now)
-            case wire.Ready(pid):
+            case wire.Ready(pid, kind, capacity):
                 self._bear(child, pid)
-                self._tell_ready(child, now)
+                self.news.kind(kind, capacity, now)
+                self.news.ready(child, capacity if kind else None, now)
             case wire.Unsafe(reason):
                 self._pool.apply(ForkRefused(reason), now)
             case wire.Failed(pid, reason, traceback):
                 self._bear(child, pid)
-                self._tell_load_failure(child, reason, traceback)
-                self._pool.apply(LoadFailed(child.slot, reason), now)
+                self.news.load_failure(child, reason, traceback)
 
     def _ordered(self, serial: int) -> Child | None:
         """Return the worker of an order; it may have told of itself, and died, before its mold."""
@@ -254,31 +267,7 @@ class Children:
         """Note the process of a forked worker, from whoever tells first: it, or its mold."""
         if child.pid is None:
             self._backend.born(child, pid)
-            self._started(child)
-
-    def _tell_ready(self, child: Child, now: float) -> None:
-        self._pool.apply(WorkerReady(child.slot), now)
-        if child.slot == MOLD:
-            self._log.info("mold ready", **_fields(child))
-        else:
-            self._log.info("worker ready", **_fields(child), after=self.board.age(child, now))
-
-    def _tell_load_failure(self, child: Child, reason: str, traceback: str) -> None:
-        """Log the reason and the traceback once, however many workers meet with it."""
-        if self.load_failure_told:
-            return
-        self.load_failure_told = True
-        fields: dict[str, Any] = {**_fields(child), "reason": reason}
-        if traceback:
-            fields["traceback"] = traceback
-        self._log.error("target cannot be loaded", **fields)
+            self.news.started(child)
 
     def _name(self, slot: int) -> dict[str, Any]:
         return {"slot": slot} if slot != MOLD else {"mold": True}
-
-
-def _fields(child: Child) -> dict[str, Any]:
-    fields = {"slot": child.slot, "generation": child.generation, "pid": child.pid}
-    if child.slot == MOLD:
-        del fields["slot"]
-    return fields

@@ -108,14 +108,16 @@ class Arbiter:
                 children.kill(slot)
             case StopListening():
                 for listener in self.listeners:
-                    listener.stop_listening()
+                    # A program would meet with an error that it does not expect, on a Unix socket.
+                    if listener.is_tcp or children.programs is None:
+                        listener.stop_listening()
 
     def _log_decisions(self) -> None:
         for decision in self.pool.journal.since(self._reported):
             if decision.kind == "scale":
                 change = {"from": decision.before, "to": decision.after}
                 self.log.info("pool scaled", **change, why=decision.why)
-            elif decision.inputs.get("exit_status") and not self.children.load_failure_told:
+            elif decision.inputs.get("exit_status") and not self.children.news.load_failure_told:
                 self.log.error("giving up", why=decision.why)
             elif decision.kind not in _LOGGED_ELSEWHERE:
                 self.log.warning("pool decided", kind=decision.kind, why=decision.why)
@@ -139,13 +141,13 @@ class Arbiter:
         for callback in ready:
             callback()
         now = monotonic()
-        self.children.inspector.look(now)
+        self.children.look(now)
         self.manager.beat(now)
 
     def _patience(self) -> float | None:
         deadlines = (
             self.pool.deadline(),
-            self.children.inspector.deadline(),
+            self.children.deadline(),
             self.manager.deadline(),
         )
         moments = [moment for moment in deadlines if moment is not None]

@@ -10,6 +10,9 @@ from typing import Final
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_CHILD_SUBREAPER: Final = 36
 
+#: Threads of a process that are looked at: enough to see what it does, and soon done.
+MOST_THREADS: Final = 100
+
 _LIBC: Final = ctypes.CDLL(None)  # loaded once: each worker inherits it from its mold
 
 
@@ -45,13 +48,34 @@ def kernel_state(pid: int) -> dict[str, str]:
 
     Works for a process that does nothing any more.  A fact that may not be read is left out.
     """
+    return _kernel_state(f"/proc/{pid}")
+
+
+def thread_states(pid: int) -> list[dict[str, str]]:
+    """Return the same of each thread of ``pid``, of the first hundred if it has more."""
+    try:
+        tids = sorted(map(int, os.listdir(f"/proc/{pid}/task")))  # noqa: PTH208
+    except OSError:
+        return []
+    threads = []
+    for tid in tids[:MOST_THREADS]:
+        known = {"tid": str(tid)}
+        with contextlib.suppress(OSError):
+            name = Path(f"/proc/{pid}/task/{tid}/comm").read_bytes()
+            known["comm"] = name.decode("utf-8", "replace").strip()
+        threads.append(known | _kernel_state(f"/proc/{pid}/task/{tid}"))
+    return threads
+
+
+def _kernel_state(place: str) -> dict[str, str]:
     known: dict[str, str] = {}
     for name in ("wchan", "syscall", "stack"):
         with contextlib.suppress(OSError, UnicodeError):
-            known[name] = Path(f"/proc/{pid}/{name}").read_text().strip()
+            known[name] = Path(f"{place}/{name}").read_text().strip()
     with contextlib.suppress(OSError, IndexError):
         # The command, in parentheses, may hold anything; the state follows the last one.
-        known["state"] = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        stat = Path(f"{place}/stat").read_text(errors="replace")
+        known["state"] = stat.rpartition(")")[2].split()[0]
     return known
 
 

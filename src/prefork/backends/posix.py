@@ -16,6 +16,8 @@ from typing import Final
 
 from prefork import wire
 from prefork.backends.linux import become_subreaper
+from prefork.backends.programs import Means
+from prefork.backends.spawn import start
 from prefork.core.states import ExitStatus
 
 #: What the arbiter hears; each is no more than a wake-up until the loop reads its number.
@@ -32,6 +34,7 @@ HEARD: Final = (
 )
 
 _WAITED_FOR: Final = os.WEXITED | os.WSTOPPED | os.WCONTINUED | os.WNOHANG
+_LIVES: Final = (os.CLD_STOPPED, os.CLD_TRAPPED, os.CLD_CONTINUED)
 
 
 @dataclass(slots=True)
@@ -45,6 +48,7 @@ class Child:
     pid: int | None = None  #: None until the mold has said so
     serial: int = -1  #: of the order to the mold; -1 for one that was started otherwise
     doomed: bool = False  #: to be killed as soon as its process is known
+    program: bool = False  #: it becomes a program that knows nothing of us
     lines: wire.Lines = field(default_factory=wire.Lines)
 
     def close(self) -> None:
@@ -94,11 +98,18 @@ class PosixBackend:
         """
         listeners = [word for fd in inherited for word in ("--listener", str(fd))]
         arguments = ["prefork.worker", "--slot", str(slot), *listeners]
-        return self._start(slot, generation, socket.SOCK_STREAM, arguments, plan)
+        return self._start(_prepare(slot, generation, socket.SOCK_STREAM), arguments, plan)
+
+    def spawn_program(self, slot: int, generation: int, plan: int, means: Means) -> Child:
+        """Start what becomes a program, in a process group of its own; raises OSError."""
+        prepared = _prepare(slot, generation, socket.SOCK_STREAM)
+        prepared[0].program = True
+        return self._start(prepared, ["prefork.worker.command", "--slot", str(slot)], plan, means)
 
     def start_mold(self, generation: int, plan: int, place: int) -> Child:
         """Start the mold of ``generation``; raises OSError when the system refuses."""
-        return self._start(place, generation, socket.SOCK_SEQPACKET, ["prefork.worker.mold"], plan)
+        prepared = _prepare(place, generation, socket.SOCK_SEQPACKET)
+        return self._start(prepared, ["prefork.worker.mold"], plan)
 
     def order(self, mold: Child, slot: int, generation: int) -> Child:
         """Have ``mold`` fork a worker, whose process id it will tell; raises OSError."""
@@ -137,9 +148,16 @@ class PosixBackend:
                 return
             if seen.si_pid not in self._by_pid:
                 refresh()
-            # The state may have changed since the look: what counts is what is taken away.
-            taken = os.waitid(os.P_PID, seen.si_pid, _WAITED_FOR)
             child = self._by_pid.get(seen.si_pid)
+            ended = seen.si_code not in _LIVES
+            if child is not None and child.program and ended:
+                # What the program leaves behind goes with it.  Now: as long as the zombie is not
+                # taken away, the number of its group cannot become another's.
+                _signal_group(seen.si_pid, signal.SIGKILL)
+            # The state may have changed since the look: what counts is what is taken away, but an
+            # end only if it has been seen.
+            wanted = _WAITED_FOR if ended else _WAITED_FOR & ~os.WEXITED
+            taken = os.waitid(os.P_PID, seen.si_pid, wanted)
             if child is not None and taken is not None:
                 yield self._notice(child, taken)
 
@@ -158,6 +176,12 @@ class PosixBackend:
         """End ``child`` now; the notice follows through ``reap``."""
         child.doomed = True
         self._send(child, signal.SIGKILL)
+        if child.program and child.pid in self._by_pid:
+            _signal_group(child.pid, signal.SIGKILL)
+
+    def signal(self, child: Child, signum: int) -> None:
+        """Send ``signum`` to ``child``, which is a program, and to nobody that it has started."""
+        self._send(child, signum)
 
     def drain(self, child: Child) -> None:
         """Ask ``child`` to finish what it holds and to exit."""
@@ -187,19 +211,23 @@ class PosixBackend:
     def _send(self, child: Child, signum: int) -> None:
         # A pid in the table is not reaped yet, so it cannot have become someone else's.
         if child.pid is not None and child.pid in self._by_pid:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # a set-user-ID program
                 os.kill(child.pid, signum)
 
     def _start(
-        self, slot: int, generation: int, kind: socket.SocketKind, module: list[str], plan: int
+        self,
+        prepared: tuple[Child, socket.socket],
+        module: list[str],
+        plan: int,
+        means: Means | None = None,
     ) -> Child:
-        child, theirs = _prepare(slot, generation, kind)
+        child, theirs = prepared
         given = {"--plan": plan, "--channel": theirs.fileno(), "--dump": child.dump}
         argv = [sys.executable, "-P", "-m", *module]
         argv += [word for name, fd in given.items() for word in (name, str(fd))]
         with theirs:
             try:
-                child.pid = _posix_spawn(argv, inherited=(*given.values(), *self._shared))
+                child.pid = start(argv, (*given.values(), *self._shared), means, HEARD)
             except OSError:
                 child.close()
                 raise
@@ -217,26 +245,9 @@ def _prepare(slot: int, generation: int, kind: socket.SocketKind) -> tuple[Child
         raise
 
 
-def _posix_spawn(argv: list[str], inherited: Sequence[int]) -> int:
-    """Start ``argv`` with only ``inherited``, an empty standard input and our outputs.
-
-    Duplicating a descriptor onto its own number clears its close-on-exec flag in the child
-    alone (POSIX.1-2024, posix_spawn), so nothing is ever inheritable in the arbiter itself.
-    """
-    actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
-        (os.POSIX_SPAWN_DUP2, fd, fd) for fd in inherited
-    ]
-    actions.append((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0))
-    return os.posix_spawn(
-        argv[0],
-        argv,
-        os.environ,
-        file_actions=actions,
-        setpgroup=0,  # so that Ctrl-C reaches the arbiter alone
-        # Its default would end a process that has not yet prepared for it.
-        setsigmask=[wire.DUMP],
-        setsigdef=[*HEARD, signal.SIGPIPE],
-    )
+def _signal_group(leader: int, signum: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signum)
 
 
 def memory_file(name: str, *, append: bool = False) -> int:
@@ -255,7 +266,7 @@ def memory_file(name: str, *, append: bool = False) -> int:
 def raise_descriptor_limit() -> int:
     """Let this process open as many files as it may; return the former limit.
 
-    Two descriptors stay open for each worker, and 1024 is a common soft limit.
+    Two descriptors stay open for each worker, five for a program, and 1024 is a common soft limit.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):

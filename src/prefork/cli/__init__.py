@@ -18,6 +18,7 @@ from prefork.stdio import fill_standard_streams
 #: Each is a module of this package with ``run(argv) -> int``, imported only when it is called.
 COMMANDS: Final = {
     "serve": "serve a Python handler",
+    "exec": "run any program as workers on shared sockets",
     "echo": "serve the echo server, on tcp://0.0.0.0:1500 with 5 workers",
     "check": "load settings and target, show what would be in effect, bind nothing",
     "status": "show the pool at a glance",
@@ -26,7 +27,7 @@ COMMANDS: Final = {
     "dump": "show the Python stacks of a worker, or of all",
     "why": "show the pool's last decisions, with the numbers each was taken from",
 }
-_LATER: Final = frozenset({"exec", "reload", "top", "upgrade"})
+_LATER: Final = frozenset({"reload", "top", "upgrade"})
 
 #: The first that fits; anything else prefork says went wrong is an internal error.
 _EXIT_CODES: Final = (

@@ -5,13 +5,18 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from prefork import handlers
+from prefork.addresses import parse_address
+from prefork.binding import takes_datagrams
 from prefork.cli.server import resolved, server_parser
 from prefork.errors import HandlerError
+from prefork.kinds import KINDS, check_accept, check_addresses
 from prefork.settings import OPTIONS, Settings
 from prefork.settings.resolve import Resolved
+from prefork.worker.loops import load_uvloop
 
 
 def run(argv: Sequence[str]) -> int:
@@ -29,6 +34,7 @@ def run(argv: Sequence[str]) -> int:
     line = parser.parse(argv, most_words=1)
     effective = resolved(line)
     handler = _loaded(effective.settings)
+    effective = replace(effective, settings=_for_kind(effective.settings, handler.kind))
     print(_json(effective, handler) if line.has("json") else _text(effective, handler))
     return 0
 
@@ -41,13 +47,26 @@ def _loaded(settings: Settings) -> handlers.Handler:
     if settings.chdir is not None:
         os.chdir(settings.chdir)
     try:
-        return handlers.load(settings.target, factory=settings.factory, kind=settings.kind)
+        handler = handlers.load(settings.target, factory=settings.factory, kind=settings.kind)
+        datagrams = takes_datagrams(parse_address(text) for text in settings.bind)
+        check_addresses(handler.target, handler.kind, datagrams, handler.name)
+        check_accept(handler.kind, settings.accept, handler.name)
+        if KINDS[handler.kind].event_loop:
+            load_uvloop(settings.loop)
+        return handler
     except HandlerError as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
             raise error.__cause__ from None
         if error.__cause__ is not None:
             traceback.print_exception(error.__cause__, file=sys.stderr)
         raise
+
+
+def _for_kind(settings: Settings, kind: str) -> Settings:
+    """Return ``settings`` with the limits that ``workers = auto`` has for ``kind``."""
+    if settings.loop_maximum is None or not KINDS[kind].event_loop:
+        return settings
+    return replace(settings, maximum=settings.loop_maximum)
 
 
 def _text(effective: Resolved, handler: handlers.Handler) -> str:

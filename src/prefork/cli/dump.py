@@ -1,10 +1,12 @@
 """``prefork dump``: the Python stacks of a worker, or of all, without harm to them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from prefork.cli.operator import connected, operator_parser, parsed, print_json, refuse_mistakes
 from prefork.settings.values import MOST_WORKERS, whole
+
+_FACTS: Final = ("state", "wchan", "syscall")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -38,6 +40,15 @@ def _slot(words: list[str], problems: list[str]) -> int | None:
 def _text(worker: dict[str, Any]) -> str:
     title = ", ".join(f"{key} {worker[key]}" for key in ("slot", "pid", "generation", "state"))
     kernel = ", ".join(f"{key} {value}" for key, value in (worker["kernel"] or {}).items())
-    return "\n".join(
-        part for part in (title, kernel and f"kernel: {kernel}", worker["stacks"].rstrip()) if part
-    )
+    threads = "\n".join(_thread(thread) for thread in worker.get("threads", ()))
+    seen = threads or (kernel and f"kernel: {kernel}")
+    parts = (title, seen, worker["stacks"].rstrip())
+    return "\n".join(part for part in parts if part)
+
+
+def _thread(thread: dict[str, str]) -> str:
+    """Return what the kernel says of a thread of a program, whose own stacks nobody can have."""
+    name = ascii(thread.get("comm", "?"))[1:-1]
+    facts = ", ".join(f"{key} {thread[key]}" for key in _FACTS if key in thread)
+    stack = "".join(f"\n    {line}" for line in thread.get("stack", "").splitlines())
+    return f"thread {thread['tid']} ({name}): {facts}{stack}"

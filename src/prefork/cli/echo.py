@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from prefork.cli.server import resolved, server_parser
+from prefork.cli.server import OF_PROGRAMS, resolved, server_parser
 from prefork.launch import exec_arbiter
 
 _PINNED: Final = {"target": "prefork.echo:handle", "kind": "stream", "factory": "false"}
@@ -17,7 +17,7 @@ def run(argv: Sequence[str]) -> int:
         "[options]",
         "Serve the echo server: it sends back what it receives. Its defaults are "
         f"--bind {_DEFAULTS['bind']}, --workers {_DEFAULTS['workers']}, --name echo.",
-        without=("kind", "factory"),
+        without=("kind", "factory", *OF_PROGRAMS),
     )
     line = parser.parse(argv)
     exec_arbiter(resolved(line, pinned=_PINNED, defaults=_DEFAULTS).settings)

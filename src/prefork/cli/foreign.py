@@ -32,8 +32,6 @@ _ACCEPT: Final = "is not needed: the workers share one socket; --accept says how
 #: gunicorn 27, uvicorn 0.54, hypercorn 0.18, granian 2.8.
 FOREIGN: Final[dict[str, Foreign]] = {
     **{f"--{name}": Foreign(_ABSENT, None) for name in NOT_OFFERED},
-    "--worker-connections": Foreign(_ABSENT),
-    "--limit-concurrency": Foreign(_ABSENT),
     "--limit-max-requests": Foreign(_ABSENT),
     "--limit-max-requests-jitter": Foreign(_ABSENT),
     "--timeout-keep-alive": Foreign(_ABSENT),
@@ -45,7 +43,6 @@ FOREIGN: Final[dict[str, Foreign]] = {
     "--worker-class": Foreign(_KIND),
     "-k": Foreign(_KIND),
     "--interface": Foreign(_KIND),
-    "--loop": Foreign(_ABSENT),
     "--http": Foreign(_ABSENT),
     "--ws": Foreign(_ABSENT),
     "--preload": Foreign(_MOLD, False),

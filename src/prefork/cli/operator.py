@@ -3,10 +3,10 @@
 import json
 from collections.abc import Sequence
 
+from prefork.addresses import parse_address
 from prefork.cli.arguments import Line, Parser
 from prefork.cli.client import Control
 from prefork.errors import ControlError, ListenError, SettingsError
-from prefork.listeners import parse_address
 from prefork.runtime import RunningServer, running_servers
 
 

@@ -1,4 +1,4 @@
-"""What serve, echo and check have in common: the flags of the settings, and their resolution."""
+"""What the commands that start a server have in common: the settings' flags, and resolution."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -12,10 +12,14 @@ from prefork.settings.resolve import Resolved, resolve
 
 #: Of uvicorn and hypercorn: together they make an address.
 _PLACES: Final = ("--host", "--port", "--uds", "--fd")
+#: What can only be said of programs.
+OF_PROGRAMS: Final = ("ready-after", "stop-signal")
 _BIND: Final = "tcp://127.0.0.1:8000"
 
 
-def server_parser(command: str, usage: str, says: str, *, without: tuple[str, ...] = ()) -> Parser:
+def server_parser(
+    command: str, usage: str, says: str, *, without: tuple[str, ...] = OF_PROGRAMS
+) -> Parser:
     """Return a parser of all settings but those named in ``without``."""
     parser = Parser(command, usage, says)
     parser.add(

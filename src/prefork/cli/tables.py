@@ -38,7 +38,8 @@ def summary(status: dict[str, Any]) -> list[str]:
     ]
     for listener in status["listeners"]:
         queued = "unknown" if listener["queued"] is None else listener["queued"]
-        lines.append(f"{listener['address']}  queued {queued} of {listener['backlog']}")
+        limit = "" if listener["backlog"] is None else f" of {listener['backlog']}"
+        lines.append(f"{listener['address']}  queued {queued}{limit}")
     return lines
 
 
@@ -66,6 +67,6 @@ def _workers(workers: list[dict[str, Any]]) -> Table:
             *(str(worker[key]) for key in keys),
             span(worker["age"]),
             span(worker["busy_for"]) if worker["busy"] else "",
-            escape(worker.get("peer") or ""),
+            escape(worker.get("peer") or worker.get("says") or ""),
         )
     return table

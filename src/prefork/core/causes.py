@@ -26,22 +26,24 @@ def exit_cause(record: WorkerRecord, status: ExitStatus) -> Cause:
 
 
 def is_failed_start(
-    record: WorkerRecord, status: ExitStatus, accepted: int, now: float, period: float
+    record: WorkerRecord, status: ExitStatus, accepted: int | None, now: float, period: float
 ) -> bool:
     """Tell whether an exit that nobody asked for says that a new worker would fare no better.
 
     So it is when it came before the worker was ready, and when a worker that was ready for less
-    than ``period`` seconds took no connection in its life, unless somebody else ended it.
+    than ``period`` seconds took no connection in its life, unless somebody else ended it.  Where
+    nobody knows what it took, it is a failure unless it says by its exit code that all is well.
     """
     if record.leaving_for is Cause.RETIRED:
         return False
     if record.state is State.STARTING:
         return True
-    if record.state is not State.READY or now >= record.since + period:
+    left = record.state is State.DRAINING and record.leaving_for is None  # nobody asked it to
+    if not (record.state is State.READY or left) or now >= record.ready_at + period:
         return False
     if status.signal in FOREIGN and not status.out_of_memory:
         return False
-    return accepted == 0
+    return status.code != 0 if accepted is None else accepted == 0
 
 
 def is_load_failure(record: WorkerRecord, status: ExitStatus) -> bool:

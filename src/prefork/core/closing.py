@@ -29,12 +29,13 @@ def leave(situation: Situation, now: float) -> list[Action]:
         if record.state is State.KILLED:
             continue
         # Whoever is still starting holds nothing: there is nothing to finish.
-        if stop.at_once or now >= stop.until or record.state is State.STARTING:
+        due = now >= max(stop.until, record.extended_until)
+        if stop.at_once or due or record.state is State.STARTING:
             orders.append(members.kill(record.slot, Cause.STOPPED, now))
         elif record.state is State.READY:
             orders.append(members.drain(record.slot, Cause.STOPPED, now, stop.until))
-        elif record.kill_at is not None:
-            record.kill_at = min(record.kill_at, stop.until)  # Retired while the queues ran empty.
+        elif record.kill_at is None or record.kill_at > stop.until:
+            record.kill_at = stop.until  # Retired before, with more time or all time.
     return orders
 
 

@@ -17,6 +17,22 @@ class WorkerReady:
     """A worker says that it serves now; the mold, that it can fork."""
 
     slot: int
+    capacity: int | None = None  #: units that a worker can hold at once; None is "as before"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLeaving:
+    """A worker says that it takes no more and is about to end, though nobody asked it to."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimeExtended:
+    """A process says that what it does now, start, work or end, may take until ``until``."""
+
+    slot: int
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +41,7 @@ class WorkerExited:
 
     slot: int
     status: ExitStatus
-    accepted: int = 0  #: connections it took in its whole life
+    accepted: int | None = 0  #: connections it took in its whole life; None is unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +111,8 @@ class StopRequested:
 Event = (
     TargetLoaded
     | WorkerReady
+    | WorkerLeaving
+    | TimeExtended
     | WorkerExited
     | WorkerSuspended
     | WorkerResumed

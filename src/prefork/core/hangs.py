@@ -18,14 +18,19 @@ class Suspicion:
 
 def suspicion(record: WorkerRecord, row: Row | None, limits: PoolLimits) -> Suspicion | None:
     """Return when the process will count as hung, as far as can be seen now."""
-    if record.inspected or not record.is_live:
+    if not _is_watched(record):
         return None
     found = [
-        Suspicion(since + patience, since, f"{what} for more than {patience:g} s")
+        Suspicion(
+            max(since + patience, record.extended_until),
+            since,
+            f"{what} for more than {patience:g} s",
+        )
         for what, since, patience in (
             ("starting", _starting_since(record), limits.boot_timeout),
             ("suspended", record.suspended_at, limits.timeout),
             ("busy", _busy_since(record, row), limits.timeout),
+            ("silent", _stuck_since(record, row), limits.timeout),
         )
         if since is not None and patience
     ]
@@ -40,14 +45,21 @@ def next_check(
     An idle worker can begin something right after this look, but nothing that it begins is
     overdue before ``timeout``: so nobody need look earlier, and there is no polling.
     """
-    if record.inspected or not record.is_live:
+    if not _is_watched(record):
         return None
     expected = suspicion(record, row, limits)
     if expected is not None:
         return expected.at
-    if not limits.timeout or record.state is not State.READY or record.slot == MOLD:
+    if not limits.timeout or record.state is State.STARTING or record.slot == MOLD:
         return None
     return now + limits.timeout
+
+
+def _is_watched(record: WorkerRecord) -> bool:
+    """Tell whether nothing else already limits how long the process may go on as it does."""
+    if record.inspected:
+        return False
+    return record.is_live or (record.state is State.DRAINING and record.kill_at is None)
 
 
 def _starting_since(record: WorkerRecord) -> float | None:
@@ -55,6 +67,12 @@ def _starting_since(record: WorkerRecord) -> float | None:
 
 
 def _busy_since(record: WorkerRecord, row: Row | None) -> float | None:
-    if record.state is not State.READY or row is None or not row.active:
+    if record.state is State.STARTING or row is None or not row.active:
         return None
     return row.busy_since
+
+
+def _stuck_since(record: WorkerRecord, row: Row | None) -> float | None:
+    if record.state is State.STARTING or row is None:
+        return None
+    return row.stuck_since

@@ -14,7 +14,9 @@ from prefork.core.events import (
     SpawnFailed,
     StopRequested,
     TargetLoaded,
+    TimeExtended,
     WorkerExited,
+    WorkerLeaving,
     WorkerReady,
     WorkerResumed,
     WorkerSuspended,
@@ -38,8 +40,22 @@ def _loaded(situation: Situation, event: TargetLoaded, _now: float) -> None:
 
 def _ready(situation: Situation, event: WorkerReady, now: float) -> None:
     record = situation.members.ready(event.slot, now)
+    record.ready_at = min(record.ready_at, now)
+    situation.learn_capacity(event.capacity, now)
     if event.slot != MOLD and record.state is State.READY:
         situation.ever_ready = True
+
+
+def _leaving(situation: Situation, event: WorkerLeaving, now: float) -> None:
+    record = situation.members.records[event.slot]
+    if record.state is State.READY:
+        until = now + situation.limits.graceful_timeout
+        situation.members.part(event.slot, now, until)
+
+
+def _extended(situation: Situation, event: TimeExtended, _now: float) -> None:
+    record = situation.members.records[event.slot]
+    record.extended_until = max(record.extended_until, event.until)
 
 
 def _exited(situation: Situation, event: WorkerExited, now: float) -> None:
@@ -114,6 +130,8 @@ def _stop_requested(situation: Situation, event: StopRequested, now: float) -> N
 _MEANINGS: dict[type, Callable[[Situation, Any, float], None]] = {
     TargetLoaded: _loaded,
     WorkerReady: _ready,
+    WorkerLeaving: _leaving,
+    TimeExtended: _extended,
     WorkerExited: _exited,
     WorkerSuspended: _suspended,
     WorkerResumed: _resumed,

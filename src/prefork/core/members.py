@@ -5,7 +5,7 @@ from itertools import count
 
 from prefork.core.actions import Drain, Kill
 from prefork.core.causes import exit_cause
-from prefork.core.events import WorkerReady
+from prefork.core.events import WorkerLeaving, WorkerReady
 from prefork.core.states import MOLD, Cause, ExitStatus, State, WorkerRecord
 from prefork.core.transitions import advance
 
@@ -52,12 +52,22 @@ class Members:
         advance(record, WorkerReady, now)
         return record
 
-    def drain(self, slot: int, cause: Cause, now: float, until: float) -> Drain:
-        """Have the process in ``slot`` finish and leave, and be killed at ``until``."""
+    def part(self, slot: int, now: float, until: float) -> None:
+        """Note that the process in ``slot`` leaves by its own decision, to be gone by ``until``."""
+        record = self.records[slot]
+        advance(record, WorkerLeaving, now)
+        record.kill_at = until
+
+    def drain(self, slot: int, cause: Cause, now: float, until: float | None) -> Drain:
+        """Have the process in ``slot`` finish and leave, and be killed at ``until``.
+
+        With None it may take the time that its units take.
+        """
         record = self.records[slot]
         advance(record, Drain, now)
         record.leaving_for = record.leaving_for or cause
-        record.kill_at = until if record.kill_at is None else min(record.kill_at, until)
+        if until is not None:
+            record.kill_at = until if record.kill_at is None else min(record.kill_at, until)
         record.nudge_at = None if slot == MOLD else now + NUDGE_EVERY
         return Drain(slot)
 

@@ -34,12 +34,20 @@ def press(situation: Situation, snapshot: Snapshot) -> list[Action]:
     for record in situation.members:
         if record.state is State.KILLED:
             continue
-        if record.kill_at is not None and snapshot.now >= record.kill_at:
+        moment = kill_at(record)
+        if moment is not None and snapshot.now >= moment:
             orders.append(_kill_late(situation, record, snapshot.now))
         elif _is_to_be_nudged(record, snapshot):
             record.nudge_at = snapshot.now + NUDGE_EVERY
             orders.append(Nudge(record.slot))
     return orders
+
+
+def kill_at(record: WorkerRecord) -> float | None:
+    """Return when to kill it: not before the time that it asked for, unless it hangs."""
+    if record.kill_at is None or record.inspected:
+        return record.kill_at
+    return max(record.kill_at, record.extended_until)
 
 
 def _kill_late(situation: Situation, record: WorkerRecord, now: float) -> Kill:

@@ -9,6 +9,7 @@ from prefork.core.hangs import next_check
 from prefork.core.hearing import hear
 from prefork.core.journal import Decision, Journal
 from prefork.core.limits import PoolLimits
+from prefork.core.overdue import kill_at
 from prefork.core.situation import Situation
 from prefork.core.snapshot import Row, Snapshot
 from prefork.core.starting import next_start
@@ -126,6 +127,6 @@ def _deadline(situation: Situation, snapshot: Snapshot) -> float | None:
     for record in situation.members:
         if record.state is not State.KILLED:
             row = snapshot.rows.get(record.slot)
-            moments += [record.kill_at, record.nudge_at, situation.failures.believed_at(record)]
+            moments += [kill_at(record), record.nudge_at, situation.failures.believed_at(record)]
             moments.append(next_check(record, row, now, situation.limits))
     return min((moment for moment in moments if moment is not None), default=None)

@@ -2,7 +2,7 @@
 
 from prefork.core.actions import Action
 from prefork.core.journal import Inputs
-from prefork.core.retiring import idle_slot, surplus
+from prefork.core.retiring import idle_slot, least_busy_slot, surplus
 from prefork.core.situation import Situation
 from prefork.core.size import Look
 from prefork.core.snapshot import Snapshot
@@ -26,10 +26,23 @@ def resize(situation: Situation, snapshot: Snapshot) -> list[Action]:
     live = situation.members.live()
     if change is not None and change.after < len(live):
         # At most one: the target falls by one at a time, and only if somebody can go.
-        victim = idle_slot(live, snapshot.rows)
+        victim = _victim(situation, snapshot)
         if victim is not None:
             orders.append(_retire(situation, victim, snapshot.now))
     return orders
+
+
+def _victim(situation: Situation, snapshot: Snapshot) -> int | None:
+    """Return whom the pool can do without: somebody idle.
+
+    Where a worker holds many units, hardly any is ever idle.  Then it is the one that holds
+    fewest; it takes no more, and has all the time that they need.
+    """
+    live = situation.members.live()
+    idle = idle_slot(live, snapshot.rows)
+    if idle is None and situation.limits.scaling.capacity > 1:
+        return least_busy_slot(live, snapshot.rows)
+    return idle
 
 
 def _look(situation: Situation, snapshot: Snapshot) -> Look | None:
@@ -41,6 +54,7 @@ def _look(situation: Situation, snapshot: Snapshot) -> Look | None:
         return None
     arrived, situation.arrived = situation.arrived, False
     idle = idle_slot(live, rows) is not None
+    spreads = situation.limits.scaling.capacity > 1 and len(rows) > 1
     queued = snapshot.queued
     if queued is None and arrived and not idle:
         queued = 1  # Nobody can count who waits, but whoever woke us found nobody free.
@@ -49,7 +63,7 @@ def _look(situation: Situation, snapshot: Snapshot) -> Look | None:
         active=sum(row.active for row in rows.values()),
         queued=queued,
         accepted={slot: row.accepted for slot, row in rows.items()},
-        can_shrink=len(live) < situation.size.target or idle,
+        can_shrink=len(live) < situation.size.target or idle or spreads,
         arrived=arrived,
     )
 
@@ -68,5 +82,7 @@ def _inputs(look: Look, situation: Situation) -> Inputs:
 def _retire(situation: Situation, slot: int, now: float) -> Action:
     if situation.members.records[slot].state is State.STARTING:
         return situation.members.kill(slot, Cause.RETIRED, now)
-    until = now + situation.limits.graceful_timeout
+    # Nobody is in a hurry where units may last: the others have room for who comes.
+    patient = situation.limits.scaling.capacity > 1
+    until = None if patient else now + situation.limits.graceful_timeout
     return situation.members.drain(slot, Cause.RETIRED, now, until)

@@ -11,6 +11,16 @@ def idle_slot(live: Iterable[WorkerRecord], rows: Mapping[int, Row]) -> int | No
     return max((record.slot for record in live if _is_idle(record, rows)), default=None)
 
 
+def least_busy_slot(live: Iterable[WorkerRecord], rows: Mapping[int, Row]) -> int | None:
+    """Return the slot of the ready worker that holds fewest units; of several the highest."""
+    known = [
+        (rows[record.slot].active, -record.slot)
+        for record in live
+        if record.state is State.READY and record.slot in rows
+    ]
+    return -min(known)[1] if known else None
+
+
 def surplus(live: Iterable[WorkerRecord], rows: Mapping[int, Row], target: int) -> list[int]:
     """Return whom to end at once so that ``target`` remain.
 

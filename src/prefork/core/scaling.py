@@ -20,7 +20,7 @@ class ScalingLimits:
     maximum: int = 1  #: never exceeded
     spare: int = 1  #: workers kept ahead of the demand, within the maximum
     scale_down_delay: float = 30.0  #: seconds that a surplus lasts before one worker goes
-    capacity: int = 1  #: units that a worker holds at once: its threads
+    capacity: int = 1  #: units that a worker holds at once, as the workers tell
 
     @property
     def is_fixed(self) -> bool:

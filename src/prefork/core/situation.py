@@ -47,6 +47,13 @@ class Situation:
         if change.after != change.before:
             self.note_change(change, now, {"minimum": minimum, "maximum": maximum})
 
+    def learn_capacity(self, capacity: int | None, now: float) -> None:
+        """Count on each worker for ``capacity`` units: what it is, only a worker can tell."""
+        if capacity is not None and capacity != self.limits.scaling.capacity:
+            scaling = replace(self.limits.scaling, capacity=capacity)
+            self.limits = replace(self.limits, scaling=scaling)
+            self.size.change_limits(scaling, now)
+
     def count_failure(self, record: WorkerRecord, now: float, reason: str) -> None:
         """Count a failed start of ``record``'s process."""
         self.failures.add(record, now)

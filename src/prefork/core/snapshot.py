@@ -9,7 +9,8 @@ class Row:
     """What a worker says of itself on the scoreboard."""
 
     active: int = 0  #: units in progress
-    busy_since: float | None = None  #: start of the oldest of them
+    busy_since: float | None = None  #: start of the oldest of them, where a unit has to end
+    stuck_since: float | None = None  #: its event loop has not gone round since, and should have
     leaving: bool = False  #: it has acknowledged the drain
     accepted: int = 0  #: connections taken so far; only its rising matters
 

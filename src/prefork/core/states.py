@@ -57,11 +57,13 @@ class WorkerRecord:
     started: float  #: when it was ordered
     since: float  #: when it entered its present state
     state: State = State.STARTING
+    ready_at: float = float("inf")  #: when it first became ready
     loaded: bool = False  #: its target is imported
     leaving_for: Cause | None = None  #: why we asked it to go, or killed it
     suspended_at: float | None = None  #: when somebody stopped it with SIGSTOP
     inspected: bool = False  #: an incident was ordered; it is killed in any case
     kill_at: float | None = None  #: it is killed then, if it is still here
+    extended_until: float = float("-inf")  #: it has asked for time until then
     nudge_at: float | None = None  #: it is woken again then, unless it acknowledged the drain
     forgiven: tuple[float, ...] = ()  #: the failed starts before it that its success cleared
 

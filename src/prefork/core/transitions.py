@@ -1,7 +1,7 @@
 """Every legal step in a worker's life, one a line; anything else is a bug and a KeyError."""
 
 from prefork.core.actions import Drain, Kill
-from prefork.core.events import WorkerReady
+from prefork.core.events import WorkerLeaving, WorkerReady
 from prefork.core.states import State, WorkerRecord
 
 TRANSITIONS: dict[tuple[State, type], State] = {
@@ -10,6 +10,7 @@ TRANSITIONS: dict[tuple[State, type], State] = {
     (State.STARTING, Kill): State.KILLED,
     (State.READY, Drain): State.DRAINING,
     (State.READY, Kill): State.KILLED,
+    (State.READY, WorkerLeaving): State.DRAINING,
     (State.DRAINING, Kill): State.KILLED,
     (State.DRAINING, WorkerReady): State.DRAINING,  # said before it read our order
     (State.KILLED, WorkerReady): State.KILLED,  # said before our signal reached it

@@ -13,10 +13,10 @@ from typing import IO, Final, NoReturn
 
 import msgspec
 
+from prefork.addresses import parse_address
 from prefork.handlers import current_directory
 from prefork.launch.child import run_child
 from prefork.launch.targets import target_text
-from prefork.listeners import parse_address
 from prefork.settings import OPTIONS, Settings
 from prefork.settings.cpus import available_cpus
 from prefork.settings.given import Given, Surroundings, texts_of

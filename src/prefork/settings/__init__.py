@@ -1,13 +1,12 @@
 """The settings: each declared once, below, with all that is known about it.
 
-Kept light on purpose: arbiter and workers import it only to decode what the command line
-resolved.
+Kept light: arbiter and workers import it only to decode what the command line resolved.
 """
 
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from prefork.settings.forms import ACCOUNT, ADDRESS, CONTROL, NAME, PAIR, PATH, TEXT
+from prefork.settings.forms import ACCOUNT, ADDRESS, CONTROL, NAME, PAIR, PATH, SIGNAL, TEXT
 from prefork.settings.option import Option, also, options_of, setting
 from prefork.settings.values import FLAG, OCTAL, WORKERS, choice, duration, whole
 
@@ -33,10 +32,12 @@ class Settings:
         help="What to serve: module:attribute, or path/to/file.py:attribute. Without attribute "
         "the first of app, application, handle, main that exists.",
     )
-    kind: Literal["auto", "stream", "socketserver", "program"] = setting(
+    kind: Literal[
+        "auto", "stream", "asyncio", "protocol", "socketserver", "datagram", "program", "command"
+    ] = setting(
         "kind",
         group=_HANDLER,
-        form=choice("auto", "stream", "socketserver", "program"),
+        form=choice("auto", "stream", "asyncio", "protocol", "socketserver", "datagram", "program"),
         default="auto",
         help="What kind of handler the target is; auto tells it from its shape.",
     )
@@ -55,8 +56,9 @@ class Settings:
         many=True,
         default="tcp://127.0.0.1:8000",
         value=("tcp://127.0.0.1:8000",),
-        help="Where to listen: HOST:PORT, :PORT, [::1]:PORT, unix:PATH, unix:@NAME or fd://N; "
-        "several times for several addresses. Port 0 takes any free port.",
+        help="Where to listen: HOST:PORT, :PORT, [::1]:PORT, udp://HOST:PORT, unix:PATH, "
+        "unix:@NAME, unixgram:PATH or fd://N; several times for several addresses. Port 0 takes "
+        "any free port.",
     )
     backlog: int = setting(
         "backlog",
@@ -86,7 +88,7 @@ class Settings:
         form=WORKERS,
         default="auto",
         value=1,
-        computed="auto: 1..4×CPUs",
+        computed="auto: 1..4×CPUs, for event loops 1..CPUs",
         help="How many workers: N always, MIN..MAX as the load asks; MIN may be 0. auto counts "
         "the CPUs that affinity and cgroup leave.",
     )
@@ -112,6 +114,23 @@ class Settings:
         default="1",
         help="How many connections a worker serves at once, each in its thread.",
     )
+    concurrency: int = setting(
+        "concurrency",
+        group=_POOL,
+        form=whole(1, 1_000_000),
+        default="1000",
+        aliases=("--worker-connections", "--limit-concurrency"),
+        help="How many connections a worker holds at once in its event loop; for exec, how many "
+        "units a worker is full with.",
+    )
+    loop: Literal["auto", "asyncio", "uvloop"] = setting(
+        "loop",
+        group=_POOL,
+        form=choice("auto", "asyncio", "uvloop"),
+        default="auto",
+        help="The event loop of asyncio and protocol handlers; auto is uvloop where it is "
+        "installed.",
+    )
     start: Literal["auto", "fork", "spawn"] = setting(
         "start",
         group=_POOL,
@@ -133,8 +152,23 @@ class Settings:
         group=_WATCHING,
         form=duration(zero="for ever"),
         default="30",
-        help="A worker that is busy with one connection for longer is hung: it is recorded and "
-        "replaced; 0 is never.",
+        help="A worker that is busy with one connection for longer, or whose event loop is stuck "
+        "for longer, is hung: it is recorded and replaced; 0 is never.",
+    )
+    ready_after: float = setting(
+        "ready-after",
+        group=_WATCHING,
+        form=duration(zero="only READY=1 counts"),
+        default="1",
+        help="A program that has said nothing counts as ready after so long; 0 waits for its "
+        "READY=1.",
+    )
+    stop_signal: str = setting(
+        "stop-signal",
+        group=_WATCHING,
+        form=SIGNAL,
+        default="TERM",
+        help="The signal that asks a program to finish and end.",
     )
     graceful_timeout: float = setting(
         "graceful-timeout",
@@ -257,6 +291,10 @@ class Settings:
         computed="auto: text on a terminal, else json",
         help="How an event is written: as a line of text, or as a JSON object.",
     )
+    #: The maximum of ``workers = auto`` for event loops; None where the operator has said one.
+    loop_maximum: int | None = None
+    #: The program of ``prefork exec`` and its arguments.
+    command: tuple[str, ...] = ()
 
 
 OPTIONS: Final[tuple[Option, ...]] = options_of(Settings)

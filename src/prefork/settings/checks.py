@@ -13,6 +13,15 @@ from prefork.settings.given import Given, Layer, Surroundings
 #: One less than what 32 bits hold: setuid(2) takes that as "leave it".
 _HIGHEST_ID: Final = 2**32 - 2
 
+_CONNECTIONS: Final = ("tcp://", "unix:")
+#: The addresses that each kind can serve; the others serve any.
+SERVES: Final = {
+    "stream": _CONNECTIONS,
+    "asyncio": _CONNECTIONS,
+    "protocol": _CONNECTIONS,
+    "datagram": ("udp://", "unixgram:"),
+}
+
 #: The converted values of the settings that are right by themselves.
 Values = Mapping[str, Any]
 
@@ -21,6 +30,7 @@ def contradictions(values: Values, given: Layer, surroundings: Surroundings) -> 
     """Yield a sentence for each mistake that no single value shows."""
     yield from _twice_bound(values, given)
     yield from _blocking_on_several(values, given)
+    yield from _kind_of_addresses(values, given)
     yield from _delays(values, given)
     yield from _accounts(values, given, surroundings)
     yield from _directory(values, given, surroundings)
@@ -35,7 +45,7 @@ def _twice_bound(values: Values, given: Layer) -> Iterator[str]:
     bound: tuple[str, ...] = values.get("bind", ())
     for address, count in Counter(bound).items():
         # Port 0 is another port each time.
-        if count > 1 and not (address.startswith("tcp:") and address.endswith(":0")):
+        if count > 1 and not (address.startswith(("tcp:", "udp:")) and address.endswith(":0")):
             yield sentence("bind", address, given["bind"], f"it is given {count} times")
 
 
@@ -49,6 +59,20 @@ def _blocking_on_several(values: Values, given: Layer) -> Iterator[str]:
             f"a worker can block in only one accept, and there are {count} addresses; "
             "auto, exclusive and mutex serve several",
         )
+
+
+def _kind_of_addresses(values: Values, given: Layer) -> Iterator[str]:
+    # What auto finds, and what an inherited socket is for, is known only to the workers.
+    serves = SERVES.get(values.get("kind", "auto"))
+    for address in values.get("bind", ()):
+        if serves and not address.startswith(("fd://", *serves)):
+            yield sentence(
+                "bind",
+                address,
+                given["bind"],
+                f"the kind {values['kind']} ({given['kind'].source}) serves "
+                f"{' and '.join(serves)} addresses",
+            )
 
 
 def _delays(values: Values, given: Layer) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """The forms that only this server's settings have."""
 
+import signal
 from typing import Final
 
-from prefork.settings.values import matching
+from prefork.settings.values import Form, matching
 
 TEXT: Final = matching(r"[^\0]+", "it is a text that is not empty", "TEXT")
 PATH: Final = matching(r"[^\0]+", "it is a path", "PATH")
@@ -12,6 +13,16 @@ PAIR: Final = matching(r"[^=\0]+=[^\0]*", "it is NAME=VALUE", "NAME=VALUE")
 CONTROL: Final = matching(
     r"auto|off|unix:.+", "it is auto, off, unix:PATH or unix:@NAME", "ADDRESS"
 )
+
+
+def _signal(text: str) -> str:
+    name = text.upper().removeprefix("SIG")
+    if f"SIG{name}" not in signal.Signals.__members__:
+        raise ValueError
+    return name
+
+
+SIGNAL: Final = Form(_signal, "it is the name of a signal, as in TERM, INT or QUIT", "NAME")
 NAME: Final = matching(
     r"[\w.@:+-]{1,64}", "it is 1 to 64 letters, digits or any of . _ @ : + -", "NAME"
 )

@@ -12,7 +12,6 @@ NOT_OFFERED: Final = frozenset(
         "admin",
         "ca-certs",
         "certfile",
-        "concurrency",
         "forwarded-allow-ips",
         "keep-alive",
         "keyfile",

@@ -83,7 +83,7 @@ def options_of(settings: type) -> tuple[Option, ...]:
 
 
 def _options(settings: type) -> Iterator[Option]:
-    fields = dataclasses.fields(settings)
+    fields = [field for field in dataclasses.fields(settings) if _METADATA in field.metadata]
     parts: dict[str, list[str]] = {}
     for field in fields:
         declared = field.metadata[_METADATA]

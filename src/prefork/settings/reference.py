@@ -31,7 +31,7 @@ variables of prefork's own go before them. Sockets that come with `LISTEN_FDS` (
 served in place of the default address, or together with the addresses asked for.
 
 `prefork echo` has its own defaults: `bind` is `tcp://0.0.0.0:1500`, `workers` is `5`, `name` is
-`echo`.
+`echo`. So has `prefork exec`: `concurrency` is `1`, `name` is that of the program.
 """
 
 

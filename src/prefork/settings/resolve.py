@@ -59,7 +59,10 @@ def resolve(
     found += contradictions(values, given, surroundings)
     if found:
         raise SettingsError(list(dict.fromkeys(found)))
-    return Resolved(_settings(values), {name: value.source for name, value in given.items()})
+    settings = _settings(values)
+    if given["workers"].texts[-1:] == ("auto",):
+        settings = replace(settings, loop_maximum=surroundings.cpus)
+    return Resolved(settings, {name: value.source for name, value in given.items()})
 
 
 def _directory_to_go_to(*layers: Layer) -> Path | None:

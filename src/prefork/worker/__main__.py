@@ -5,7 +5,9 @@ import sys
 from prefork import wire
 from prefork.errors import HandlerError
 from prefork.handlers import find
-from prefork.worker.boot import Worker, catch_dumps, failure, settle, take_over
+from prefork.worker.boot import Worker
+from prefork.worker.identity import catch_dumps, settle, take_over
+from prefork.worker.loading import failure
 from prefork.worker.plan import read_plan
 
 

@@ -33,6 +33,8 @@ class Channel:
         self._when_leaving: list[tuple[int, int]] = []
         self._when_orphaned: list[tuple[int, int]] = []
         self._then: Callable[[], None] = _nothing
+        self._before_orphaned: Callable[[], None] = _nothing
+        self._when_nudged: Callable[[], None] = _nothing
         self._bell, self._bell_rope = os.pipe()
 
     def attend_on_signal(self) -> None:
@@ -48,6 +50,26 @@ class Channel:
         """
         poll.register(self.socket.fileno(), select.POLLIN)
         poll.register(self._bell, select.POLLIN)
+
+    @property
+    def audible(self) -> tuple[int, ...]:
+        """What an event loop has to watch, as ``register`` has a poll do it; see ``attend``.
+
+        Nothing that has been heard for good is among it: it would wake the loop for ever.
+        """
+        if self.orphaned:
+            return ()
+        return (self.socket.fileno(),) if self.leaving else (self.socket.fileno(), self._bell)
+
+    def call(self, *, when_nudged: Callable[[], None], before_orphaned: Callable[[], None]) -> None:
+        """Have these called from the signal's handler: after each NUDGE, for a sibling may have
+        sent it, and before the listeners are let go of.
+        """
+        self._when_nudged, self._before_orphaned = when_nudged, before_orphaned
+
+    def call_nobody(self) -> None:
+        """Take the last ``call`` back."""
+        self._when_nudged = self._before_orphaned = _nothing
 
     def close(self) -> None:
         """Let go of everything; for processes that are none of the arbiter's."""
@@ -109,10 +131,12 @@ class Channel:
     def _on_nudge(self, signum: int, frame: FrameType | None) -> None:
         del signum, frame
         self.attend()
+        self._when_nudged()
 
     def _replace(self) -> None:
         due = self._when_leaving if self.leaving else []
         if self.orphaned:
+            self._before_orphaned()
             due = due + self._when_orphaned
         for fd, replacement in due:
             os.dup2(replacement, fd, inheritable=False)

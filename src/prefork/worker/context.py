@@ -1,14 +1,25 @@
 """What a handler of the kind ``program`` is given: it accepts for itself."""
 
-import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
 
 from prefork import log, wire
 from prefork.worker.channel import Channel
 from prefork.worker.gate import Gate
 from prefork.worker.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a context works with."""
+
+    channel: Channel
+    gate: Gate
+    tally: Tally
+    ready: wire.Ready  #: what to say when the program is
 
 
 class WorkerContext:
@@ -24,24 +35,21 @@ class WorkerContext:
         slot: int,
         generation: int,
         listeners: Sequence[socket.socket],
-        channel: Channel,
-        gate: Gate,
-        tally: Tally,
+        means: Means,
     ) -> None:
         self.slot = slot  #: this worker's place in the pool
         self.generation = generation  #: rises with each reload
         self.listeners = tuple(listeners)  #: the shared sockets, in the order of ``bind``
         self.log = log.current()  #: writes events to the server's log
-        self._channel = channel
-        self._gate = gate
-        self._tally = tally
+        self._means = means
+        self._channel = means.channel
         self._is_ready = False
 
     def ready(self) -> None:
         """Say that this worker is ready to serve; it counts as capacity from then on."""
         if not self._is_ready:
             self._is_ready = True
-            self._channel.tell(wire.Ready(os.getpid()))
+            self._channel.tell(self._means.ready)
 
     @property
     def stopping(self) -> bool:
@@ -50,19 +58,19 @@ class WorkerContext:
             self._channel.attend()
         return self._channel.leaving
 
-    def accept(self) -> Iterator[socket.socket]:
-        """Yield one connection after another, taking turns with the other workers.
+    def accept(self) -> Iterator[Any]:
+        """Yield one connection, or datagram, after another, taking turns with the other workers.
 
         A connection is in progress, and this worker busy, until the loop asks for the next; it
         is then closed.  Ends when it is time to leave.  Says ``ready()`` if nobody has.
         """
         self.ready()
-        while (accepted := self._gate.accept()) is not None:
+        while (accepted := self._means.gate.accept()) is not None:
             connection, address = accepted
-            token = self._tally.begin(address)
+            token = self._means.tally.begin(address)
             try:
                 yield connection
             finally:
                 with suppress(OSError):  # the program may have closed the descriptor itself
                     connection.close()
-                self._tally.end(token, failed=False)
+                self._means.tally.end(token, failed=False)

@@ -1,8 +1,9 @@
 """The gate: how the workers of a pool take turns at their listeners.
 
-A gate's ``accept`` waits for a connection and returns it with its address, or None when it is
-time to leave.  It is called only by an idle worker, so the pool has one queue, the kernel's, and
-no connection waits behind a busy worker while another is idle.
+A gate's ``accept`` waits for a connection, or a datagram where the listener is one for those, and
+returns it with its address, or None when it is time to leave.  It is called only by an idle
+worker, so the pool has one queue, the kernel's, and no connection waits behind a busy worker while
+another is idle.
 """
 
 import contextlib
@@ -18,12 +19,13 @@ from typing import Any, Final, Protocol
 from prefork import log
 from prefork.worker.channel import Channel
 
-Accepted = tuple[socket.socket, Any]
+#: A connection, or a ``datagram.Datagram`` in its place, and the client's address.
+Accepted = tuple[Any, Any]
 
 #: The system has no descriptor or memory for a connection now; it may have some later.
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 #: Seconds until the next try after that.
-_EXHAUSTED_PAUSE: Final = 0.1
+EXHAUSTED_PAUSE: Final = 0.1
 
 
 class Gate(Protocol):
@@ -197,6 +199,6 @@ def _after_failure(error: OSError, channel: Channel) -> None:
         channel.wait()
     elif error.errno in (errno.EBADF, errno.ENOTSOCK, errno.EOPNOTSUPP, errno.EFAULT):
         raise error
-    elif error.errno in _EXHAUSTED:
+    elif error.errno in EXHAUSTED:
         log.current().warning("cannot accept", pid=os.getpid(), reason=error.strerror)
-        channel.wait(_EXHAUSTED_PAUSE)
+        channel.wait(EXHAUSTED_PAUSE)

@@ -1,6 +1,8 @@
 """A listener as a worker holds it."""
 
+import os
 import socket
+from collections.abc import Iterable
 from functools import cached_property
 
 
@@ -20,3 +22,13 @@ class InheritedListener(socket.socket):
     def type(self) -> socket.SocketKind:
         """The socket type; it never changes."""
         return super().type
+
+
+def are_datagram(fds: Iterable[int]) -> tuple[bool, ...]:
+    """Tell of each of the listeners ``fds`` whether it is for datagrams."""
+    return tuple(_is_datagram(fd) for fd in fds)
+
+
+def _is_datagram(fd: int) -> bool:
+    with socket.socket(fileno=os.dup(fd)) as probe:
+        return probe.type == socket.SOCK_DGRAM

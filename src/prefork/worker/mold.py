@@ -23,7 +23,9 @@ from prefork.backends.title import show_as
 from prefork.errors import HandlerError
 from prefork.handlers import Target, find
 from prefork.scoreboard import R_PID, W_LEAVING, Scoreboard
-from prefork.worker.boot import Worker, catch_dumps, failure, finish, settle, take_over
+from prefork.worker.boot import Worker, finish
+from prefork.worker.identity import catch_dumps, settle, take_over
+from prefork.worker.loading import failure, made, ready
 from prefork.worker.plan import Plan, read_plan
 
 #: Signals that must not reach a child before it has made itself independent of its parent.
@@ -171,8 +173,7 @@ def main() -> int:
         settle(plan)
         signal_on_parents_death(signal.SIGKILL)  # a change of user has cleared it
         target = find(plan.settings.target)
-        if not plan.settings.factory:
-            target.handler(factory=False, kind=plan.settings.kind)  # tells early what is wrong
+        answer = _ready(plan, target)
     except HandlerError as error:
         orders.send(wire.encode(failure(str(error), error)))
         return 4
@@ -185,12 +186,20 @@ def main() -> int:
     # What is alive now stays: the collector never again touches, and so never copies, its pages.
     gc.freeze()
     orders.send(wire.encode(wire.Loaded()))
-    orders.send(wire.encode(wire.Ready(os.getpid())))
+    orders.send(wire.encode(answer))
     signal_on_parents_death(0)  # from here on we see the end of the channel
     mold = Mold(plan, orders, target)
     mold.serve()
     mold.see_workers_leave()
     return 0
+
+
+def _ready(plan: Plan, target: Target) -> wire.Ready:
+    """Return what to say when the target is loaded; raises HandlerError if it cannot be served.
+
+    What a factory makes, each worker has to find out for itself.
+    """
+    return wire.Ready(os.getpid()) if plan.settings.factory else ready(made(target, plan), plan)
 
 
 def _unsafe() -> str | None:

@@ -1,7 +1,6 @@
-"""Serves handlers of the kind ``stream``: one call for each connection."""
+"""Serves handlers of the kind ``stream`` and ``datagram``: one call for each."""
 
 import os
-import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,8 @@ from prefork.listeners import peer_text
 from prefork.worker.gate import Gate
 from prefork.worker.tally import Tally
 
-StreamHandler = Callable[[socket.socket, Any], object]
+#: Called with what a gate lets in, a connection or a datagram, and the client's address.
+StreamHandler = Callable[[Any, Any], object]
 
 
 def serve(gate: Gate, handler: StreamHandler, tally: Tally) -> None:
@@ -30,7 +30,7 @@ def serve_threaded(gate: Gate, handler: StreamHandler, tally: Tally, threads: in
     """
     free = threading.Semaphore(threads)
 
-    def run(connection: socket.socket, address: object, token: int) -> None:
+    def run(connection: Any, address: object, token: int) -> None:
         try:
             _call(connection, address, handler, tally, token)
         finally:
@@ -43,7 +43,7 @@ def serve_threaded(gate: Gate, handler: StreamHandler, tally: Tally, threads: in
 
 
 def _call(
-    connection: socket.socket, address: object, handler: StreamHandler, tally: Tally, token: int
+    connection: Any, address: object, handler: StreamHandler, tally: Tally, token: int
 ) -> None:
     """Call ``handler`` with a connection, close it, count it; survive any exception."""
     failed = True

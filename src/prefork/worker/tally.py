@@ -5,7 +5,15 @@ from time import monotonic
 from typing import Protocol
 
 from prefork.listeners import peer_text
-from prefork.scoreboard import W_ACCEPTED, W_ACTIVE, W_BUSY_SINCE, W_FAILED, W_HANDLED, Row
+from prefork.scoreboard import (
+    W_ACCEPTED,
+    W_ACTIVE,
+    W_BUSY_SINCE,
+    W_FAILED,
+    W_HANDLED,
+    W_HELD_SINCE,
+    Row,
+)
 
 
 class Tally(Protocol):
@@ -78,5 +86,52 @@ class SharedTally:
         since, address = next(iter(self._units.values()), (0.0, None))
         self.row.clock[W_BUSY_SINCE] = since
         self.row.words[W_ACTIVE] = len(self._units)
+        if address is not None:
+            self.row.peer = peer_text(address)
+
+
+class LoopTally:
+    """For an event loop, whose units may last; the row tells of the one held longest."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self._next = 0
+        self._units: dict[int, tuple[float, object]] = {}  # by token, oldest first
+
+    @property
+    def active(self) -> int:
+        """How many units are in progress."""
+        return len(self._units)
+
+    def begin(self, address: object) -> int:
+        """Count a connection from ``address`` as taken; return a token for ``end``."""
+        token = self._next = self._next + 1
+        units, words = self._units, self.row.words
+        units[token] = (monotonic(), address)
+        if len(units) == 1:
+            self._show_oldest()
+        words[W_ACCEPTED] += 1
+        words[W_ACTIVE] = len(units)
+        return token
+
+    def end(self, token: int, *, failed: bool) -> None:
+        """Count the unit as finished."""
+        units, words = self._units, self.row.words
+        was_oldest = next(iter(units)) == token
+        del units[token]
+        words[W_ACTIVE] = len(units)
+        words[W_HANDLED] += 1
+        if failed:
+            words[W_FAILED] += 1
+        if was_oldest:
+            self._show_oldest()
+
+    def peer(self, token: int) -> str:
+        """Return the client's address of a unit in progress as text."""
+        return peer_text(self._units[token][1])
+
+    def _show_oldest(self) -> None:
+        since, address = next(iter(self._units.values()), (0.0, None))
+        self.row.clock[W_HELD_SINCE] = since
         if address is not None:
             self.row.peer = peer_text(address)

@@ -1,0 +1,86 @@
+"""What a program of somebody else's gets from us: a socket to notify us by, pipes to write to."""
+
+import contextlib
+import os
+import socket
+import struct
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+#: Bytes of a notification; systemd ignores longer ones, too.
+MOST_BYTES: Final = 4096
+
+_CREDENTIALS: Final = struct.Struct("iII")  # struct ucred: pid, uid, gid
+_MOST_DESCRIPTORS: Final = 253  # SCM_MAX_FD
+_SPACE: Final = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS)
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What differs between the start of a program and that of a worker of ours."""
+
+    environ: Mapping[str, str]
+    outputs: tuple[int, int]  #: descriptors that become standard output and standard error
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What came in one datagram."""
+
+    text: bytes
+    sender: int | None  #: user id, from the kernel
+    whole: bool  #: it fitted
+
+
+class NotifySocket:
+    """Where a program says how it is (sd_notify(3)).
+
+    Its name is abstract: so a program of any user can reach it, and nothing is left in a
+    directory.  Other users can reach it as well, which is why each letter tells its sender.
+    """
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self.socket.setblocking(False)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        name = f"prefork-{os.urandom(12).hex()}"
+        self.socket.bind(f"\0{name}")
+        self.address = f"@{name}"
+
+    def receive(self) -> Letter | None:
+        """Return the next letter; None if there is none."""
+        try:
+            text, ancillary, flags, _ = self.socket.recvmsg(
+                MOST_BYTES, _SPACE, socket.MSG_CMSG_CLOEXEC
+            )
+        except BlockingIOError:
+            return None
+        sender = None
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                _close(data)
+            elif level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+                sender = _CREDENTIALS.unpack(data)[1]
+        return Letter(text, sender, not flags & socket.MSG_TRUNC)
+
+    def close(self) -> None:
+        """Let go of the socket, and of its name with it."""
+        self.socket.close()
+
+
+def _close(rights: bytes) -> None:
+    """Close descriptors that came along; whoever waits for that, as with BARRIER=1, goes on."""
+    fds = array("i")
+    fds.frombytes(rights[: len(rights) - len(rights) % fds.itemsize])
+    for fd in fds:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+def output_pipe() -> tuple[int, int]:
+    """Return a pipe's ends; only reading does not block, for the flag is its end's own."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    return reader, writer

@@ -1,0 +1,131 @@
+"""``prefork exec``: check everything, then become the arbiter of a program's workers."""
+
+import os
+import re
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
+from typing import Final
+
+from prefork.addresses import parse_address
+from prefork.cli.arguments import Line
+from prefork.cli.server import resolved, server_parser
+from prefork.errors import HandlerError, SettingsError
+from prefork.launch import exec_arbiter, surroundings
+from prefork.settings import Settings
+from prefork.worker.tokens import unknown
+
+#: What is the program's own business.
+_PINNED: Final = {
+    "kind": "auto",
+    "factory": "false",
+    "threads": "1",
+    "start": "auto",
+    "accept": "auto",
+    "accept-mutex": "flock",
+}
+_MISSING: Final = (
+    "the program and its arguments come after --, as in prefork exec --workers 4 -- ./server {fd}"
+)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Serve; returns only by an error.
+
+    Raises SettingsError, and HandlerError when the program cannot be found.
+    """
+    options, command = _parted(argv)
+    parser = server_parser(
+        "exec",
+        "[options] -- PROGRAM [ARG…]",
+        "Run any program as workers that share the listening sockets. In its arguments {fd} is "
+        "the descriptor of the first address, {fd:N} that of the N-th, from 0, {port} the first "
+        "port, {slot} the worker's place. By default a worker is full with one unit "
+        "(--concurrency 1), and the server is called after the program.",
+        without=tuple(_PINNED),
+    )
+    line = parser.parse(options)
+    _refuse_mistakes(line, command)
+    program = command[0] if command else "program"
+    settings = resolved(
+        line,
+        pinned={**_PINNED, "target": program or "program"},
+        defaults={"concurrency": "1", "name": _name_of(program)},
+    ).settings
+    settings = replace(settings, kind="command", command=tuple(command))
+    _check_tokens(settings)
+    _check_program(settings)
+    exec_arbiter(settings)
+
+
+def _parted(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return what stands before the first ``--``, and what after it."""
+    words = list(argv)
+    if "--" not in words:
+        return words, []
+    middle = words.index("--")
+    return words[:middle], words[middle + 1 :]
+
+
+def _refuse_mistakes(line: Line, command: Sequence[str]) -> None:
+    """Add what is wrong with ``command`` to the mistakes of ``line``."""
+    if sys.platform != "linux":
+        line.problems.append("prefork exec needs Linux")
+    if not command:
+        line.problems.append(_MISSING)
+    elif not command[0]:
+        line.problems.append("the name of the program is empty")
+    for word in command:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            line.problems.append(f"the argument {word!r} is not valid UTF-8")
+
+
+def _name_of(program: str) -> str:
+    return re.sub(r"[^\w.@:+-]", "-", PurePath(program).name)[:64] or "prefork"
+
+
+def _check_tokens(settings: Settings) -> None:
+    """Raise SettingsError when an argument names an address, or a port, that there is not."""
+    has_port = any(_has_port(address) for address in settings.bind)
+    problems = list(unknown(settings.command[1:], len(settings.bind), has_port=has_port))
+    if problems:
+        raise SettingsError(problems)
+
+
+def _has_port(text: str) -> bool:
+    address = parse_address(text)
+    if address.scheme != "fd":
+        return bool(address.host)
+    try:
+        with socket.socket(fileno=os.dup(address.fd)) as sock:
+            return sock.family in (socket.AF_INET, socket.AF_INET6)
+    except OSError:
+        return True  # that it is no socket is told by whoever opens it
+
+
+def _check_program(settings: Settings) -> None:
+    """Raise HandlerError unless the program can be found as a worker will look for it."""
+    program = settings.command[0]
+    around = surroundings()
+    environ = dict(around.environ)
+    for pair in settings.env:
+        name, _, value = pair.partition("=")
+        environ[name] = value
+    directory = around.absolute(settings.chdir or "") if around.directory else Path()
+    places = [""] if "/" in program else os.get_exec_path(environ)
+    candidates = [directory / place / program for place in places]
+    if any(path.is_file() and os.access(path, os.X_OK) for path in candidates):
+        return
+    if "/" not in program:
+        reason = "it is in no directory of PATH"
+    elif candidates[0].is_dir():
+        reason = "it is a directory"
+    elif candidates[0].exists():
+        reason = "it is not executable"
+    else:
+        reason = f"there is no file {candidates[0]}"
+    raise HandlerError(f"the program {program} cannot be run: {reason}")

@@ -1,0 +1,98 @@
+"""What a fresh process takes on before any code of the user's runs in it."""
+
+import faulthandler
+import grp
+import os
+import pwd
+import resource
+import signal
+import socket
+from collections.abc import Mapping, Sequence
+from types import FrameType
+
+from prefork import log, wire
+from prefork.errors import HandlerError
+from prefork.log import Log
+from prefork.worker.plan import Plan
+
+
+def take_over(plan: Plan, arguments: Mapping[str, Sequence[int]]) -> tuple[socket.socket, int]:
+    """Keep what we inherited from the programs we start; return our channel and dump file.
+
+    Inherited descriptors are inheritable, and the user's code may start programs.
+    """
+    (channel,), (dump,) = arguments["channel"], arguments["dump"]
+    inherited = (*arguments["plan"], channel, dump, plan.scoreboard, plan.mutex, *plan.listeners)
+    for fd in inherited:
+        if fd is not None:
+            os.set_inheritable(fd, False)
+    return socket.socket(fileno=channel), dump
+
+
+def settle(plan: Plan) -> None:
+    """Take on the identity and limits that all user code runs with."""
+    settings = plan.settings
+    log.use(Log(settings.log_level, as_json=settings.log_format == "json"))
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # The arbiter alone decides.  SIGHUP comes from the kernel when the arbiter has died and
+        # a sibling of our process group is stopped (setpgid(2)): who is busy still finishes.
+        # A handler, not SIG_IGN, which programs started by the user's code would inherit.
+        signal.signal(signum, _ignore)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if plan.descriptors < soft:
+        # The arbiter has raised its own; programs that use select(2) fail above 1024.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (plan.descriptors, hard))
+    for pair in settings.env:
+        name, _, value = pair.partition("=")
+        os.environ[name] = value
+    if settings.umask is not None:
+        os.umask(settings.umask)
+    if settings.nice:
+        os.nice(settings.nice)
+    change_user(settings.user, settings.group)
+
+
+def change_user(user: str | None, group: str | None) -> None:
+    """Become ``user`` and ``group``, names or numbers; raises HandlerError if that cannot be."""
+    try:
+        if group is not None:
+            os.setgid(int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid)
+        if user is not None:
+            _become(user, keep_group=group is not None)
+    except (OSError, KeyError) as error:
+        who = " and ".join(
+            f"{what} {name}" for what, name in (("user", user), ("group", group)) if name
+        )
+        raise HandlerError(f"cannot become {who}: {error}") from error
+
+
+def _become(user: str, *, keep_group: bool) -> None:
+    try:
+        entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
+    except KeyError:
+        if not user.isdecimal():
+            raise
+        # Usual in containers: a number without a name, and then a group of the same number.
+        os.setgroups([])
+        if not keep_group:
+            os.setgid(int(user))
+        os.setuid(int(user))
+        return
+    gid = os.getgid() if keep_group else entry.pw_gid
+    os.initgroups(entry.pw_name, gid)
+    os.setgid(gid)
+    os.setuid(entry.pw_uid)
+    os.environ.update(HOME=entry.pw_dir, USER=entry.pw_name, LOGNAME=entry.pw_name)
+
+
+def _ignore(signum: int, frame: FrameType | None) -> None:
+    """Exist, so that the signal neither ends us nor is ignored by our children."""
+
+
+def catch_dumps(fd: int, *, chain: bool = False) -> None:
+    """Write the stacks of all threads to ``fd`` on DUMP, even while C code holds the GIL.
+
+    With ``chain`` the handler that Python code has set for it follows.
+    """
+    faulthandler.register(wire.DUMP, file=fd, all_threads=True, chain=chain)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {wire.DUMP})  # blocked by who started us

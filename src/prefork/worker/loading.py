@@ -1,0 +1,59 @@
+"""From a target to a handler that this pool can serve, and what to say of it."""
+
+import importlib
+import os
+import traceback
+from pathlib import Path
+from typing import Final
+
+from prefork import wire
+from prefork.errors import HandlerError
+from prefork.handlers import Handler, Target
+from prefork.kinds import KINDS, capacity_of, check_accept, check_addresses
+from prefork.worker.inherited import are_datagram
+from prefork.worker.plan import Plan
+
+_NOT_THE_USERS: Final = (
+    str(Path(__file__).parents[1]) + os.sep,
+    str(Path(importlib.__file__).parent) + os.sep,
+    "<frozen importlib",
+)
+
+
+def made(target: Target, plan: Plan) -> Handler:
+    """Return the handler of ``target``, with what its kind needs imported.
+
+    Raises HandlerError if it cannot be served as ``plan`` says, and whatever a factory raises.
+    """
+    settings = plan.settings
+    handler = target.handler(factory=settings.factory, kind=settings.kind)
+    check_accept(handler.kind, settings.accept, handler.name)
+    check_addresses(handler.target, handler.kind, are_datagram(plan.listeners), handler.name)
+    if KINDS[handler.kind].event_loop:
+        # Only here: asyncio costs memory and time that no other kind needs to spend.
+        importlib.import_module("prefork.worker.loopworker")
+        importlib.import_module("prefork.worker.loops").load_uvloop(settings.loop)
+    return handler
+
+
+def ready(handler: Handler, plan: Plan) -> wire.Ready:
+    """Return what to say once ``handler`` can be served."""
+    settings = plan.settings
+    capacity = capacity_of(handler.kind, settings.threads, settings.concurrency)
+    return wire.Ready(os.getpid(), handler.kind, capacity)
+
+
+def failure(reason: str, error: BaseException) -> wire.Failed:
+    """Return the message that the target cannot be loaded, with the user's traceback."""
+    cause = error.__cause__ if isinstance(error, HandlerError) else error
+    text = "" if cause is None else "".join(traceback.format_exception(own_part(cause)))
+    return wire.Failed(os.getpid(), reason[:5_000], text[-30_000:])  # fits one message
+
+
+def own_part(error: BaseException) -> BaseException:
+    """Cut our own frames, and those of the import system, from the beginning of the traceback."""
+    entry = error.__traceback__
+    while entry is not None and entry.tb_frame.f_code.co_filename.startswith(_NOT_THE_USERS):
+        entry = entry.tb_next
+    # Nothing is left of a module that was not found: then all of it is better than none.
+    return error if entry is None else error.with_traceback(entry)

@@ -1,0 +1,100 @@
+"""Event loops whose turns the arbiter can see, and whose epoll lets listeners be shared well.
+
+A loop is stuck when a turn takes longer than ``timeout``.  Whether it goes round, only the loop
+itself can say: a thread would go on saying so while the loop is blocked.
+"""
+
+import asyncio
+import importlib
+import os
+import select
+import selectors
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Final
+
+from prefork.errors import HandlerError
+from prefork.scoreboard import W_TURN_SINCE, Row
+
+#: Beats of a loop that cannot tell its turns, in each ``timeout``.
+BEATS: Final = 4
+
+_HAS_EPOLL: Final = hasattr(select, "epoll")
+
+
+class TurnSelector(selectors.DefaultSelector):
+    """A selector that enters in the row when the loop's present turn began; 0 while it sleeps."""
+
+    def __init__(self, row: Row) -> None:
+        super().__init__()
+        self._clock = row.clock
+
+    def select(self, timeout: float | None = None) -> Any:
+        """Wait for events as any selector does."""
+        if timeout is None or timeout > 0:
+            self._clock[W_TURN_SINCE] = 0.0
+        events = super().select(timeout)
+        self._clock[W_TURN_SINCE] = monotonic()
+        return events
+
+
+def loop_factory(asked: str, row: Row, timeout: float) -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what makes the loop: uvloop's where it is installed, unless ``asked`` says another.
+
+    Raises HandlerError when uvloop is asked for and not there.
+    """
+    uvloop = load_uvloop(asked)
+    if uvloop is not None:
+        return lambda: _beating(uvloop.new_event_loop(), row, timeout)
+    return lambda: asyncio.SelectorEventLoop(TurnSelector(row))
+
+
+def load_uvloop(asked: str) -> Any:
+    """Return the module uvloop, or None where another loop is ``asked`` for, or it is not there.
+
+    Raises HandlerError when nothing else will do.
+    """
+    if asked == "asyncio":
+        return None
+    try:
+        return importlib.import_module("uvloop")
+    except ImportError as error:
+        if asked == "auto":
+            return None
+        raise HandlerError(
+            f"loop = uvloop cannot be had: {error}; pip install 'prefork[uvloop]' installs it"
+        ) from None
+
+
+def _beating(
+    loop: asyncio.AbstractEventLoop, row: Row, timeout: float
+) -> asyncio.AbstractEventLoop:
+    """Have ``loop``, into whose turns nobody can look, say now and then that it goes round.
+
+    The row holds when the next beat is due: from then on it has been silent.
+    """
+    if timeout:
+        interval = timeout / BEATS
+
+        def beat() -> None:
+            row.clock[W_TURN_SINCE] = monotonic() + interval
+            loop.call_later(interval, beat)
+
+        loop.call_soon(beat)
+    return loop
+
+
+def epoll_of(loop: asyncio.AbstractEventLoop) -> "select.epoll | None":
+    """Return the epoll that ``loop`` waits in, or None where it has none that we can reach."""
+    if not _HAS_EPOLL:
+        return None
+    # The selector of asyncio's own loop; the number of uvloop's, which its own tests use.
+    selector = getattr(loop, "_selector", None)
+    if isinstance(selector, selectors.EpollSelector):
+        fd = selector.fileno()
+    elif (number := getattr(loop, "_get_backend_id", None)) is not None:
+        fd = number()
+    else:
+        return None
+    # A duplicate, for the object closes what it is given, perhaps after the loop has done so.
+    return select.epoll.fromfd(os.dup(fd))

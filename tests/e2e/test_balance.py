@@ -1,0 +1,159 @@
+"""How workers with an event loop share connections, and how their pool follows the load."""
+
+import os
+from collections import Counter
+
+import pytest
+
+from e2e.loops import SOURCES, STREAM, each_kind, each_loop
+from rig.clients import connect, read_line
+from rig.waiting import until
+
+pytestmark = pytest.mark.slow
+
+
+@each_loop
+@each_kind
+def test_idle_workers_share_evenly(serve, kind, loop):
+    """
+    Of 300 connections the busiest of six workers takes hardly more than a sixth.
+    """
+    server = serve("-w", "6", "--loop", loop, source=SOURCES[kind]).ready(6)
+
+    shares = (_busiest_share(server) for _ in range(3))
+
+    assert any(share <= 1.15 for share in shares)
+
+
+def _busiest_share(server):
+    taken = Counter(server.ask() for _ in range(300))
+    assert 6 == len(taken)
+    return max(taken.values()) / 50
+
+
+@each_loop
+@pytest.mark.parametrize("at_once", [False, True])
+def test_lasting_connections_are_shared_evenly(serve, loop, at_once):
+    """
+    Of 32 held connections each of two workers has 16, two more or less.
+    """
+    server = serve("-w", "2", "--loop", loop, source=STREAM).ready(2)
+
+    with server.held() as held:
+        for count in [32] if at_once else [1] * 32:
+            held.add(count)
+
+        assert all(14 <= taken <= 18 for taken in Counter(held.pids).values())
+
+
+@each_loop
+def test_balance_comes_back_after_one_side_has_ended(serve, loop):
+    """
+    A worker that has become idler gets the next connections, though it is not its turn.
+    """
+    server = serve("-w", "2", "--loop", loop, source=STREAM).ready(2)
+
+    with server.held() as held:
+        held.add(20)
+        one = held.pids[0]
+        for client, pid in zip(held.clients, held.pids, strict=True):
+            if pid == one:
+                client.close()
+        idler = next(
+            worker["slot"] for worker in server.status()["workers"] if worker["pid"] == one
+        )
+        until(lambda: not server.status()["workers"][idler]["busy"], what="an idle worker")
+        fresh = [held.add(1)[0] for _ in range(8)]
+
+    assert Counter(fresh)[one] >= 6
+
+
+@each_loop
+def test_nobody_waits_behind_a_full_worker_while_another_has_room(serve, loop):
+    """
+    One slow connection, and a thousand fast ones: none is left to the worker that is full.
+    """
+    server = serve("-w", "2", "--concurrency", "1", "--loop", loop, source=STREAM).ready(2)
+
+    with server.held() as held:
+        (slow,) = held.add(1)
+        served = Counter(int(server.ask()) for _ in range(1000))
+
+    assert (0, 1000) == (served[slow], served.total())
+
+
+@each_loop
+def test_concurrency_is_the_most_that_a_worker_holds(serve, loop):
+    """
+    A connection too many waits in the queue, and is served when another one ends.
+    """
+    server = serve("-w", "2", "--concurrency", "3", "--loop", loop, source=STREAM).ready(2)
+
+    with server.held() as held, connect(server.address) as waiting:
+        waiting.close()  # taken, and ended
+        until(lambda: server.status()["totals"]["handled"] == 1, what="its end")
+        held.add(6)
+        with connect(server.address) as late:
+            until(lambda: server.status()["listeners"][0]["queued"] == 1, what="one who waits")
+            assert [3, 3] == [worker["active"] for worker in server.status()["workers"]]
+            held.release(1)
+            assert read_line(late).isdigit()
+
+
+@each_loop
+@each_kind
+def test_the_pool_follows_the_connections_held(serve, kind, loop):
+    """
+    Workers of ten connections each, for 5, 35 and again 5 held ones; one spare is kept.
+    """
+    options = ["-w", "1..4", "--concurrency", "10", "--scale-down-delay", "0.5", "--loop", loop]
+    server = serve(*options, source=SOURCES[kind]).appear()
+
+    with server.held() as held:
+        held.add(5)
+        server.until_pool(ready=2, starting=0)
+        held.add(30)
+        server.until_pool(ready=4, starting=0)
+        held.release(30)
+        # Who is to go takes no more, and may still hold some: they are not cut off.
+        server.until_pool(ready=2, starting=0)
+        for client in held.clients:
+            client.sendall(b"still")
+            assert b"still" == client.recv(10)
+
+    server.until_pool(ready=1 + 1 - 1, limit=20)
+    until(lambda: server.status()["pool"]["draining"] == 0, what="the end of those who left")
+
+
+def test_auto_means_a_worker_for_each_processor(serve):
+    """
+    ``-w auto`` is 1..CPUs for an event loop, and 1..4×CPUs for a handler that blocks.
+    """
+    cpus = len(os.sched_getaffinity(0))
+    loops = serve("-w", "auto", source=STREAM).appear()
+    loops.wait_for("worker ready")
+
+    until(lambda: loops.status()["pool"]["maximum"] == cpus, what="the maximum")
+
+
+def test_a_loop_cannot_wait_as_blocking_workers_do(serve):
+    """
+    ``--accept mutex`` and ``blocking`` are refused by a sentence.
+    """
+    server = serve("-w", "1", "--accept", "mutex", source=STREAM)
+
+    assert 4 == server.wait()
+    assert "accept = mutex" in server.all("target cannot be loaded")[0]["reason"]
+
+
+def test_uvloop_that_is_not_there_is_asked_for_in_vain(serve, write):
+    """
+    ``--loop uvloop`` without the package is refused; ``auto`` then takes asyncio's loop.
+    """
+    write("raise ImportError('as if it were not installed')", "uvloop.py")
+    server = serve("-w", "1", "--loop", "uvloop", source=STREAM)
+
+    assert 4 == server.wait()
+    assert "prefork[uvloop]" in server.all("target cannot be loaded")[0]["reason"]
+    other = serve("-w", "1", source=STREAM).ready(1)
+    assert other.ask(b"x").endswith(b"x")

@@ -1,0 +1,147 @@
+"""What programs say, and what is made of it on the scoreboard."""
+
+import mmap
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefork.arbiter.notifications import Said, parse
+from prefork.arbiter.programrow import ProgramRow
+from prefork.scoreboard import (
+    SIZE,
+    W_ACCEPTED,
+    W_ACTIVE,
+    W_HANDLED,
+    W_HELD_SINCE,
+    W_LEAVING,
+    W_TURN_SINCE,
+    Scoreboard,
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", Said()),
+        (b"READY=1", Said(ready=True)),
+        (b"READY=1\nSTATUS=up\n", Said(ready=True, status="up")),
+        (b"STOPPING=1", Said(stopping=True)),
+        (b"WATCHDOG=1", Said(alive=True)),
+        (b"WATCHDOG=trigger", Said(alive=False)),
+        (b"WATCHDOG_USEC=1500000", Said(period=1.5)),
+        (b"WATCHDOG_USEC=0", Said(period=0.0)),
+        (b"EXTEND_TIMEOUT_USEC=250000", Said(extension=0.25)),
+        (b"BUSY=0", Said(units=0)),
+        (b"BUSY=1\nBUSY=3", Said(units=3)),
+        (b"BUSY=1000000", Said(units=1_000_000)),
+        (b"STATUS=", Said(status="")),
+        (b"STATUS=a=b\tc", Said(status="a=b c")),
+        (b"STATUS=\xff", Said(status="\N{REPLACEMENT CHARACTER}")),
+        (b"MAINPID=12\nERRNO=2\nBARRIER=1\nX_MINE=5", Said()),
+        (b"READY=0", Said(wrong=("READY=0",))),
+        (b"READY", Said(wrong=("READY",))),
+        (b"WATCHDOG=now", Said(wrong=("WATCHDOG=now",))),
+        (b"BUSY=-1\nREADY=1", Said(ready=True, wrong=("BUSY=-1",))),
+        (b"BUSY=1000001", Said(wrong=("BUSY=1000001",))),
+        (b"BUSY= 1", Said(wrong=("BUSY= 1",))),
+        (b"BUSY=\xd9\xa3", Said(wrong=("BUSY=٣",))),
+        (b"WATCHDOG_USEC=1.5", Said(wrong=("WATCHDOG_USEC=1.5",))),
+        (b"WATCHDOG_USEC=18446744073709551615", Said(period=18446744073709.551615)),
+        (b"WATCHDOG_USEC=18446744073709551616", Said(wrong=(f"WATCHDOG_USEC={2**64}",))),
+        (b"hello\x1b\nREADY=1", Said(ready=True, wrong=("hello ",))),
+    ],
+)  # fmt: skip
+def test_each_word_has_its_meaning(data, said):
+    """
+    The words of sd_notify(3) that matter, BUSY, and what is wrong.
+    """
+    assert said == parse(data)
+
+
+words = st.sampled_from(
+    ["READY", "STOPPING", "WATCHDOG", "WATCHDOG_USEC", "EXTEND_TIMEOUT_USEC", "BUSY", "STATUS"]
+)
+values = st.one_of(st.integers(-5, 10**30).map(str), st.text(max_size=20), st.just("1"))
+lines = st.builds("{}={}".format, words, values).map(str.encode)
+
+
+@given(st.one_of(st.binary(max_size=300), st.lists(lines, max_size=6).map(b"\n".join)))
+def test_nothing_breaks_the_parser(data):
+    """
+    Whatever comes, there is an answer, and its numbers fit the scoreboard and the clock.
+    """
+    said = parse(data)
+
+    assert 0 <= (said.units or 0) <= 1_000_000
+    assert 0 <= (said.period or 0) < 2e13
+    assert 0 <= (said.extension or 0) < 2e13
+    assert (said.status or "").isprintable()
+    assert all(text.isprintable() and len(text) <= 80 for text in said.wrong)
+
+
+@pytest.fixture
+def row():
+    board = Scoreboard(mmap.mmap(-1, SIZE))
+    return board.row(3)
+
+
+def test_units_are_counted_as_they_come_and_go(row):
+    """
+    A rise is accepted, a fall is handled; held since the first of them.
+    """
+    program = ProgramRow(row, timeout=30)
+
+    seen = []
+    for now, units in enumerate((2, 5, 1, 0, 0, 1), start=10):
+        program.hold(units, now)
+        words = row.words
+        seen.append((words[W_ACTIVE], words[W_ACCEPTED], words[W_HANDLED], row.clock[W_HELD_SINCE]))
+
+    assert [
+        (2, 2, 0, 10.0),
+        (5, 5, 0, 10.0),
+        (1, 5, 4, 10.0),
+        (0, 5, 5, 0.0),
+        (0, 5, 5, 0.0),
+        (1, 6, 5, 15.0),
+    ] == seen
+
+
+@pytest.mark.parametrize(
+    ("timeout", "says", "hung_at"),
+    [
+        (30, [("beat", 100)], 130),
+        (30, [("beat", 100), ("beat", 120)], 150),
+        (30, [("watch", 5, 100)], 105),
+        (30, [("watch", 90, 100), ("beat", 110)], 200),
+        (30, [("beat", 100), ("watch", 0, 101), ("beat", 102)], None),
+        (30, [("fail", 100)], 100),
+        (0, [("beat", 100), ("watch", 5, 101), ("fail", 102)], None),
+        (100, [("watch", 0.001, 99.999)], 100),
+    ],
+)
+def test_a_silence_is_timed_from_the_last_sign_of_life(row, timeout, says, hung_at):
+    """
+    The pool adds ``timeout`` to what the row says: that makes the program's own period.
+    """
+    program = ProgramRow(row, timeout)
+    for name, *arguments in says:
+        getattr(program, name)(*arguments)
+
+    since = row.clock[W_TURN_SINCE]
+    assert (hung_at is None) == (since == 0)
+    assert hung_at is None or since + timeout == pytest.approx(hung_at)
+
+
+def test_what_it_says_of_itself_is_kept_as_far_as_there_is_room(row):
+    """
+    Its last words for people, and that it leaves.
+    """
+    program = ProgramRow(row, 30)
+
+    program.say("é" * 100)
+    program.leave()
+
+    assert "é" * 31 == row.peer.rstrip("\N{REPLACEMENT CHARACTER}")
+    assert 1 == row.words[W_LEAVING]

@@ -1,0 +1,73 @@
+"""What programs print, as lines."""
+
+import os
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefork.arbiter.output import LONGEST, Cutter, Output
+
+pieces = st.lists(
+    st.one_of(
+        st.binary(max_size=20),
+        st.builds(bytes.__mul__, st.sampled_from([b"x", b"\n", b"\xff", "ä€𝄞".encode()]),
+                  st.integers(0, 3 * LONGEST)),
+    ),
+    max_size=8,
+)  # fmt: skip
+
+
+@given(pieces)
+def test_no_byte_is_lost_and_no_line_is_too_long(parts):
+    """
+    However it comes in pieces, the lines together are what was printed.
+    """
+    cutter = Cutter()
+    found = [line for part in parts for line in cutter.feed(part)] + list(cutter.end())
+
+    printed = b"".join(parts).replace(b"\r\n", b"\n").removesuffix(b"\r")
+    joined = "".join(line.decode("utf-8", "replace") for line in printed.split(b"\n"))
+    # Bytes that are no text may be cut anywhere; each is replaced on its own.
+    assert joined.replace("\ufffd", "").replace("\r", "") == "".join(found).replace(
+        "\ufffd", ""
+    ).replace("\r", "")
+    assert all(len(line.encode("utf-8", "replace")) <= 3 * LONGEST for line in found)
+
+
+def test_a_character_is_not_cut_in_two():
+    """
+    The cut is before the character that does not fit.
+    """
+    cutter = Cutter()
+
+    first, second = cutter.feed(b"x" + "ä".encode() * (LONGEST // 2) + b"\n")
+
+    assert ("x" + "ä" * (LONGEST // 2 - 1), "ä") == (first, second)
+
+
+def test_a_line_without_its_end_waits_for_it():
+    """
+    It is one line, however many pieces it comes in; at the end it is told as it is.
+    """
+    cutter = Cutter()
+
+    assert [[], ["one"], []] == [list(cutter.feed(part)) for part in (b"o", b"ne\r\nt", b"wo")]
+    assert ["two"] == list(cutter.end())
+    assert [] == list(cutter.end())
+
+
+def test_the_last_words_of_a_pipe_that_others_hold_are_bounded():
+    """
+    A writer that lives on keeps nobody waiting.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    output = Output("stdout", reader)
+    os.write(writer, b"a\n" * 10_000 + b"end")
+
+    assert 5_000 > len(list(output.last_words(8192))) > 4_000
+    assert [*["a"] * 5_903, "a"][:1] == list(output.last_words(1 << 20))[:1]
+    assert [] == output.read()
+    os.close(writer)
+    assert output.read() is None
+    output.close()

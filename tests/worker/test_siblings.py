@@ -1,0 +1,113 @@
+"""Whom a worker with an event loop would rather see take a connection."""
+
+import os
+from time import monotonic
+
+import pytest
+
+from prefork.backends.posix import memory_file
+from prefork.scoreboard import (
+    H_USED,
+    R_PID,
+    R_STATE,
+    STATES,
+    W_ACTIVE,
+    W_LEAVING,
+    W_TURN_SINCE,
+    Scoreboard,
+)
+from prefork.worker.siblings import Siblings
+
+
+@pytest.fixture
+def board():
+    fd = memory_file("scoreboard")
+    yield Scoreboard.create(fd)
+    os.close(fd)
+
+
+def settle(board, *actives):
+    """Enter ready workers, asleep, that hold ``actives``; the process of slot n is 100 + n."""
+    board.header[H_USED] = len(actives)
+    for slot, active in enumerate(actives):
+        board.row(slot).words[W_ACTIVE] = active
+        record = board.record(slot).words
+        record[R_PID], record[R_STATE] = 100 + slot, STATES.index("ready")
+
+
+def chosen(board, mine, slot=0):
+    sibling = Siblings(board, slot).idler_than(mine)
+    return sibling and sibling.pid
+
+
+@pytest.mark.parametrize(
+    ("actives", "expected"),
+    [
+        ([0, 0], None),  # we are idle ourselves
+        ([2, 0], None),
+        ([3, 0], 101),
+        ([3, 1], None),
+        ([4, 1], 101),
+        ([9, 8, 0, 3], 102),
+        ([17, 15], None),
+        ([17, 14], 101),
+        ([1000, 937], None),
+        ([1000, 936], 101),
+        ([5], None),
+    ],
+)
+def test_a_worker_gives_way_to_one_that_is_clearly_idler(board, actives, expected):
+    """
+    To one that holds three units less, and a sixteenth; the one that holds fewest.
+    """
+    settle(board, *actives)
+
+    assert expected == chosen(board, actives[0])
+
+
+def test_of_equals_it_is_not_always_the_same(board):
+    """
+    Each prefers the next one after itself.
+    """
+    settle(board, 4, 0, 4, 0)
+
+    assert [101, 103] == [chosen(board, 4, slot=slot) for slot in (0, 2)]
+
+
+@pytest.mark.parametrize("state", ["", "starting", "draining", "killed"])
+def test_who_is_not_ready_is_left_alone(board, state):
+    """
+    It would not take the connection.
+    """
+    settle(board, 5, 0)
+    board.record(1).words[R_STATE] = STATES.index(state)
+
+    assert None is Siblings(board, 0).idler_than(5)
+
+
+def test_who_leaves_is_left_alone(board):
+    """
+    Nor would a worker that was told to go.
+    """
+    settle(board, 5, 0)
+    board.row(1).words[W_LEAVING] = 1
+
+    assert None is Siblings(board, 0).idler_than(5)
+
+
+@pytest.mark.parametrize(
+    ("ago", "asleep"),
+    [(0.0, False), (1.0, None), (-1.0, True), (None, True)],
+)
+def test_who_seems_to_be_blocked_is_left_alone(board, ago, asleep):
+    """
+    A turn takes no time as a rule; who is awake need not be woken.
+
+    A moment in the future is the next beat of a uvloop, and 0 a loop that sleeps.
+    """
+    settle(board, 5, 0)
+    board.row(1).clock[W_TURN_SINCE] = 0.0 if ago is None else monotonic() - ago
+
+    sibling = Siblings(board, 0).idler_than(5)
+
+    assert asleep == (sibling and sibling.asleep)
