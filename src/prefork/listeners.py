@@ -1,36 +1,19 @@
 """Listeners: bound sockets, how much waits in them, shutting their door, closing."""
 
-import ctypes
 import errno
 import os
 import select
 import socket
-import struct
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
 
 from prefork.addresses import Address, parse_address
 from prefork.binding import adopted, bound, is_datagram
+from prefork.doors import open_to_datagrams, shut_to_connections, shut_to_datagrams
 from prefork.errors import ListenError
 from prefork.queues import handshakes, queue_depths, tcp_queue, udp_queue
-
-_Filter = tuple[tuple[int, int, int, int], ...]  # a classic BPF program
-
-#: Drops a segment which opens a connection (SYN without ACK) and takes every other: the data of
-#: a TCP socket's filter begins at the TCP header.
-_DROP_SYN: Final[_Filter] = (
-    (0x30, 0, 0, 13),  # load the byte of the flags
-    (0x54, 0, 0, 0x12),  # keep SYN and ACK
-    (0x15, 0, 1, 0x02),  # only SYN?
-    (0x06, 0, 0, 0),  # drop
-    (0x06, 0, 0, 0xFFFFFFFF),  # take
-)
-_DROP_ALL: Final[_Filter] = ((0x06, 0, 0, 0),)
-_SO_ATTACH_FILTER: Final = 26
-_SO_DETACH_FILTER: Final = 27
 
 
 class Listener:
@@ -80,24 +63,27 @@ class Listener:
             return queued
         return handshakes(self.socket.getsockname()[1])
 
-    def stop_listening(self) -> None:
+    def stop_listening(self, *, ours: bool = True) -> None:
         """Let nothing more come in, while what is queued can still be taken.
 
-        TCP: a filter drops the segments that would open a connection, so their clients ask
-        again and are refused once the socket is closed.  Unix: shutting down the reading side
-        refuses new clients at once, and what is queued stays.  Datagrams: a filter drops them
-        all, and the path of a Unix socket goes, so that senders are told.  A socket that was
-        handed to us is left alone: its owner keeps it open, and its queue is for whoever comes
-        next.
+        ``ours`` is whether whoever takes it is: a program of somebody else's is only kept from
+        what it does not notice, for it expects neither an error of accept(2) on a Unix socket
+        nor a connection that has to be opened.
+
+        TCP: the segments that would open a connection are dropped, so their clients ask again
+        and are refused once the socket is closed.  Unix: shutting down the reading side refuses
+        new clients at once, and what is queued stays.  Datagrams: all are dropped, and the path
+        of a Unix socket goes, so that senders are told.  A socket that was handed to us is left
+        alone: its owner keeps it open, and its queue is for whoever comes next.
         """
         if not self.owned or sys.platform != "linux":
             return
         if self.is_datagram:
-            self._filter(_DROP_ALL)
+            shut_to_datagrams(self.socket)
             self._remove_path()
         elif self.is_tcp:
-            self._filter(_DROP_SYN)
-        else:
+            shut_to_connections(self.socket, by_hop_limit=ours)
+        elif ours:
             self.socket.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
@@ -106,8 +92,8 @@ class Listener:
         if self.is_datagram and self.owned:
             # The kernel would go on to drop what connected Unix clients send, and tell them of
             # no end, as long as they hold the socket's other end.
-            with suppress(OSError):  # there was no filter
-                self.socket.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+            with suppress(OSError):  # it was not shut
+                open_to_datagrams(self.socket)
         self.socket.close()
 
     def _remove_path(self) -> None:
@@ -120,12 +106,6 @@ class Listener:
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)
         return bool(poll.poll(0))
-
-    def _filter(self, program: _Filter) -> None:
-        code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
-        memory = ctypes.create_string_buffer(code)
-        option = struct.pack("HL", len(program), ctypes.addressof(memory))
-        self.socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, option)
 
 
 def open_listeners(addresses: Sequence[str], backlog: int) -> list[Listener]:

@@ -44,6 +44,7 @@ class World:
             mutex=None,
             arbiter=os.getpid(),
             generation=1,
+            screened=False,
             descriptors=1024,
         )
         os.write(self.plan, msgspec.json.encode(plan))
@@ -117,7 +118,10 @@ def test_a_spawned_worker_comes_up(world):
     """
     child = world.spawn()
 
-    assert [wire.Loaded(), wire.Ready(child.pid)] == [world.hear(child), world.hear(child)]
+    assert [wire.Loaded(), wire.Ready(child.pid, "stream")] == [
+        world.hear(child),
+        world.hear(child),
+    ]
     assert os.getpid() == parent_of(child.pid)
     assert os.getpgid(child.pid) == child.pid
 
@@ -127,7 +131,7 @@ def test_a_mold_forks_workers_that_are_our_children(world):
     The mold announces each before it can be reaped.
     """
     mold = world.mold()
-    assert [wire.Loaded(), wire.Ready(mold.pid)] == [world.hear(mold), world.hear(mold)]
+    assert [wire.Loaded(), wire.Ready(mold.pid, "stream")] == [world.hear(mold), world.hear(mold)]
 
     children = [world.keep(world.backend.order(mold, slot, 1)) for slot in (0, 1)]
     for child in children:
@@ -136,7 +140,9 @@ def test_a_mold_forks_workers_that_are_our_children(world):
         assert wire.Forked(child.slot, forked.pid) == forked
         world.backend.born(child, forked.pid)
 
-    assert [wire.Ready(child.pid) for child in children] == [world.hear(c) for c in children]
+    assert [wire.Ready(child.pid, "stream") for child in children] == [
+        world.hear(c) for c in children
+    ]
     for child in children:
         until(lambda child=child: parent_of(child.pid) == os.getpid(), what="our child")
 

@@ -30,6 +30,7 @@ from prefork.core.limits import PoolLimits
 from prefork.core.pool import Pool
 from prefork.core.restart import RestartLimits
 from prefork.core.scaling import ScalingLimits
+from prefork.doors import can_filter
 from prefork.errors import ListenError, PreforkError, SettingsError
 from prefork.listeners import Listener, open_listeners
 from prefork.log import Log
@@ -136,6 +137,7 @@ def assemble(
         mutex=mutex,
         arbiter=os.getpid(),
         generation=1,
+        screened=not can_filter(),
         descriptors=descriptors,
     )
     plan_file = memory_file("plan")

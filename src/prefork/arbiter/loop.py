@@ -108,9 +108,7 @@ class Arbiter:
                 children.kill(slot)
             case StopListening():
                 for listener in self.listeners:
-                    # A program would meet with an error that it does not expect, on a Unix socket.
-                    if listener.is_tcp or children.programs is None:
-                        listener.stop_listening()
+                    listener.stop_listening(ours=children.programs is None)
 
     def _log_decisions(self) -> None:
         for decision in self.pool.journal.since(self._reported):

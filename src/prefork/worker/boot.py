@@ -42,7 +42,9 @@ class Worker:
         self.channel.attend_on_signal()
         signal_on_parents_death(wire.NUDGE)
         self._mutex: FileMutex | None = None
-        self.listeners = inherit(plan.listeners, wait=plan.accept == "blocking")
+        self.listeners = inherit(
+            plan.listeners, wait=plan.accept == "blocking", screened=plan.screened
+        )
         self.channel.close_when_orphaned(self.listeners, self._limit_orphans_life)
         os.register_at_fork(after_in_child=self._let_go)
         # Our parent may have died before the kernel knew that we want to hear of it.

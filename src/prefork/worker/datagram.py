@@ -13,7 +13,7 @@ from typing import Any, Final
 from prefork import log
 from prefork.binding import IP_PKTINFO, is_wildcard
 from prefork.listeners import peer_text
-from prefork.worker.inherited import InheritedListener, are_datagram
+from prefork.worker.inherited import InheritedListener, ScreenedListener, are_datagram
 
 DatagramHandler = Callable[[bytes, Any, Callable[[bytes], None]], object]
 
@@ -145,12 +145,22 @@ def datagram_handler(handler: DatagramHandler) -> Callable[[Datagram, Any], obje
     return handle
 
 
-def inherit(fds: Sequence[int], *, wait: bool) -> list[InheritedListener]:
-    """Return the shared listeners ``fds``; ``wait`` is whether to take a datagram may block."""
+def inherit(fds: Sequence[int], *, wait: bool, screened: bool) -> list[InheritedListener]:
+    """Return the shared listeners ``fds``.
+
+    ``wait`` is whether to take a datagram may block; ``screened`` is as in ``Plan``.
+    """
     return [
-        DatagramListener(fd, wait=wait) if datagram else InheritedListener(fileno=fd)
+        DatagramListener(fd, wait=wait) if datagram else _stream_listener(fd, screened=screened)
         for fd, datagram in zip(fds, are_datagram(fds), strict=True)
     ]
+
+
+def _stream_listener(fd: int, *, screened: bool) -> InheritedListener:
+    listener = InheritedListener(fileno=fd)
+    if not screened or listener.family == socket.AF_UNIX:
+        return listener
+    return ScreenedListener(fileno=listener.detach())
 
 
 def _longest(family: int) -> int:

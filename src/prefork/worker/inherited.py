@@ -4,6 +4,9 @@ import os
 import socket
 from collections.abc import Iterable
 from functools import cached_property
+from typing import Any
+
+from prefork.doors import open_connection
 
 
 class InheritedListener(socket.socket):
@@ -22,6 +25,16 @@ class InheritedListener(socket.socket):
     def type(self) -> socket.SocketKind:
         """The socket type; it never changes."""
         return super().type
+
+
+class ScreenedListener(InheritedListener):
+    """A listener whose connections may have inherited that its door is shut; see ``doors``."""
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection, and let it hear of its client."""
+        connection, address = super().accept()
+        open_connection(connection)
+        return connection, address
 
 
 def are_datagram(fds: Iterable[int]) -> tuple[bool, ...]:

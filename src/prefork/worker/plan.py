@@ -17,6 +17,7 @@ class Plan(msgspec.Struct, frozen=True):
     mutex: int | None  #: descriptor of the accept mutex's file
     arbiter: int  #: process id
     generation: int
+    screened: bool  #: at a stop, connections may have to be opened by who accepts; see ``doors``
     descriptors: int  #: the soft limit of open files that the user has set
 
 
