@@ -1,6 +1,7 @@
 """How workers with an event loop share connections, and how their pool follows the load."""
 
 import os
+import textwrap
 from collections import Counter
 
 import pytest
@@ -157,3 +158,43 @@ def test_uvloop_that_is_not_there_is_asked_for_in_vain(serve, write):
     assert "prefork[uvloop]" in server.all("target cannot be loaded")[0]["reason"]
     other = serve("-w", "1", source=STREAM).ready(1)
     assert other.ask(b"x").endswith(b"x")
+
+
+@each_loop
+@each_kind
+def test_on_demand_means_no_worker_until_somebody_comes(serve, kind, loop):
+    """
+    ``-w 0..2``: the first client starts a worker, and the last one's end ends it.
+    """
+    options = ["-w", "0..2", "--scale-down-delay", "0.3", "--loop", loop]
+    server = serve(*options, source=SOURCES[kind]).appear()
+    server.wait_for("mold ready")
+    assert {} == server.workers()
+
+    with server.held() as held:
+        held.add(2)
+        server.until_pool(busy=1)
+
+    server.until_pool(ready=0, draining=0)
+    assert server.ask(b"again").endswith(b"again")
+
+
+@each_kind
+def test_a_slow_start_is_waited_for(serve, kind):
+    """
+    A factory that takes its time: clients wait in the queue, and nothing counts before it is done.
+    """
+    source = SOURCES[kind] + textwrap.dedent(
+        """
+        def make():
+            threading.Event().wait(1)
+            return handle
+        """
+    )
+    options = ["-w", "1", "--factory", "--boot-timeout", "5"]
+    server = serve(*options, source=source, target="app:make").appear()
+
+    answer = server.ask(b"x")
+
+    assert answer.endswith(b"x")
+    assert server.wait_for("worker ready")["after"] >= 1
