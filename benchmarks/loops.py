@@ -1,8 +1,9 @@
 """Workers with event loops, against asyncio's own server on the same shared socket.
 
-Wake-ups: one connection after the other to eight idle workers.  Tail: connections at random
-moments, of which one in fifty blocks its worker for 50 ms; the durations of the others.  Ours and
-the rival take turns, started afresh in each round.
+Wake-ups: one connection after the other to eight idle workers.  CPU: the same eight, busy with 32
+clients.  Tail: connections at random moments to four workers, one in fifty of which blocks its
+worker for 50 ms; the durations of the others.  Ours and the rival take turns, started afresh in
+each round.
 """
 
 import select
@@ -11,7 +12,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
-from benchmarks.processes import facts, tree
+from benchmarks.processes import facts, tree, tree_cpu
 from benchmarks.report import Measure, Options, at_most, progress
 from benchmarks.servers import Bare, Prefork, Server
 
@@ -28,19 +29,25 @@ def run(options: Options) -> list[Measure]:
 
 def _measures(loop: str, options: Options) -> Iterator[Measure]:
     woken: dict[str, list[float]] = {"ours": [], "rival": []}
+    spent: dict[str, list[float]] = {"ours": [], "rival": []}
     tails: dict[str, list[float]] = {"ours": [], "rival": []}
     errors = 0
     for number in range(options.rounds):
         progress(f"  {loop}, round {number + 1} of {options.rounds}")
         for name, server in _servers(loop, WORKERS["wake-ups"], number):
             woken[name].append(_wake_ups(server))
+            spent[name].append(_cpu(server, options))
         for name, server in _servers(loop, WORKERS["tail"], number):
             outcome = options.load.run("open", server.port, RATE, options.seconds)
             tails[name].append(outcome.p99)
             errors += outcome.errors
     ours, rival = (statistics.median(woken[name]) for name in ("ours", "rival"))
     yield at_most(f"{loop}: wake-ups a connection", ours, 1.2, note=f" (rival {rival:.2f})")
-    ratios = [a / b for a, b in zip(tails["ours"], tails["rival"], strict=True)]
+    each = [statistics.median(spent[name]) * 1e6 for name in ("ours", "rival")]
+    ratio = statistics.median(_ratios(spent))
+    note = f" (median {each[0]:.0f} and {each[1]:.0f} µs)"
+    yield Measure(f"{loop}: CPU a connection, ratio", f"{ratio:.2f} ×{note}")
+    ratios = _ratios(tails)
     medians = [statistics.median(tails[name]) * 1e3 for name in ("ours", "rival")]
     note = (
         f" (p99 {medians[0]:.1f} and {medians[1]:.1f} ms; "
@@ -68,6 +75,16 @@ def _servers(loop: str, workers: int, turn: int) -> Iterator[tuple[str, Server]]
             for _ in range(4 * workers):  # all loops run
                 _ask(server.port)
         yield from servers.items()
+
+
+def _ratios(values: dict[str, list[float]]) -> list[float]:
+    return [ours / rival for ours, rival in zip(values["ours"], values["rival"], strict=True)]
+
+
+def _cpu(server: Server, options: Options) -> float:
+    before = tree_cpu(server.pid)
+    outcome = options.load.run("conn", server.port, 32, options.seconds)
+    return (tree_cpu(server.pid) - before) / outcome.ops
 
 
 def _wake_ups(server: Server) -> float:

@@ -84,6 +84,12 @@ class Child:
         self.channel.send(wire.DRAIN)
         self.nudge()
 
+    def has_acknowledged(self):
+        """Whether it knows that it is to leave; nudges again, as the arbiter does."""
+        if not self.row.words[W_LEAVING]:
+            self.nudge()
+        return self.row.words[W_LEAVING]
+
     def has_left(self):
         """Whether it is gone; nudges again, as the arbiter does."""
         if self.process.poll() is None and not self.row.words[W_LEAVING]:
@@ -147,7 +153,7 @@ def test_a_busy_worker_that_is_drained_finishes_first(pool_of, mode):
         read_line(held)
         with connect(pool.address) as late:
             child.drain()
-            until(lambda: child.row.words[W_LEAVING])
+            until(child.has_acknowledged)
             held.sendall(b"finish this")
             assert b"finish this" == held.recv(100)
             held.close()
