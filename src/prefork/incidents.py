@@ -16,8 +16,9 @@ from typing import Any, Final
 
 import msgspec
 
+from prefork.backends.child import Child
 from prefork.backends.linux import kernel_state, thread_states
-from prefork.backends.posix import Child, PosixBackend
+from prefork.backends.posix import PosixBackend
 from prefork.log import timestamp
 
 LOOK: Final = 0.02  #: seconds between two looks at a growing dump

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from prefork.backends.posix import Child
+from prefork.backends.child import Child
 from prefork.core.pool import Pool
 from prefork.core.snapshot import Row
 from prefork.core.states import MOLD, State, WorkerRecord

@@ -13,8 +13,9 @@ from prefork import wire
 from prefork.arbiter.board import Board
 from prefork.arbiter.news import News, fields
 from prefork.arbiter.programs import Conduct, Programs
+from prefork.backends.child import Child, Notice
 from prefork.backends.linux import OutOfMemoryKills
-from prefork.backends.posix import Child, Notice, PosixBackend
+from prefork.backends.posix import PosixBackend
 from prefork.core.events import (
     ForkRefused,
     SpawnFailed,

@@ -5,7 +5,7 @@ from time import monotonic
 from typing import Any
 
 from prefork.arbiter.board import Board
-from prefork.backends.posix import Child
+from prefork.backends.child import Child
 from prefork.core.events import (
     IncidentRecorded,
     LimitsChanged,

@@ -14,7 +14,8 @@ from prefork.arbiter.news import News, fields
 from prefork.arbiter.notifications import Said, parse
 from prefork.arbiter.output import Output
 from prefork.arbiter.programrow import ProgramRow
-from prefork.backends.posix import Child, PosixBackend
+from prefork.backends.child import Child
+from prefork.backends.posix import PosixBackend
 from prefork.backends.programs import Letter, Means, NotifySocket, output_pipe
 from prefork.core.events import TimeExtended, WorkerLeaving
 from prefork.core.states import State

@@ -9,12 +9,12 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import count
 from types import FrameType
 from typing import Final
 
 from prefork import wire
+from prefork.backends.child import Child, Notice
 from prefork.backends.linux import become_subreaper
 from prefork.backends.programs import Means
 from prefork.backends.spawn import start
@@ -35,35 +35,6 @@ HEARD: Final = (
 
 _WAITED_FOR: Final = os.WEXITED | os.WSTOPPED | os.WCONTINUED | os.WNOHANG
 _LIVES: Final = (os.CLD_STOPPED, os.CLD_TRAPPED, os.CLD_CONTINUED)
-
-
-@dataclass(slots=True)
-class Child:
-    """The system's handle on a worker, or on the mold."""
-
-    slot: int
-    generation: int
-    channel: socket.socket
-    dump: int  #: the file that the process writes its stacks to
-    pid: int | None = None  #: None until the mold has said so
-    serial: int = -1  #: of the order to the mold; -1 for one that was started otherwise
-    doomed: bool = False  #: to be killed as soon as its process is known
-    program: bool = False  #: it becomes a program that knows nothing of us
-    lines: wire.Lines = field(default_factory=wire.Lines)
-
-    def close(self) -> None:
-        """Let go of what we hold for it."""
-        self.channel.close()
-        os.close(self.dump)
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """What the system tells of a child: it ended, was stopped, or goes on."""
-
-    child: Child
-    ended: ExitStatus | None  #: None: it lives
-    stopped: bool = False
 
 
 class PosixBackend:

@@ -1,0 +1,281 @@
+"""Processes, their ends and the console on Windows.  Decides nothing.
+
+Descriptors are of a process on Windows, handles are of the system: what children inherit is
+named by its handle everywhere here.  A socket's is its ``fileno()``, a file's is ``handle_of``.
+"""
+
+# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
+
+import sys
+
+assert sys.platform == "win32"
+
+import contextlib
+import msvcrt
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final
+
+from prefork import wire
+from prefork.backends.child import Child, Notice
+from prefork.backends.loopback import socket_pair
+from prefork.backends.win32 import (
+    DUMP_HEADER,
+    Console,
+    Event,
+    Job,
+    RegisteredWait,
+    WaitCallback,
+    Waits,
+    break_group,
+)
+from prefork.backends.winfiles import content_of, handle_of, memory_file
+from prefork.backends.winprocess import Process, interpreter, start
+from prefork.core.states import ExitStatus
+
+#: The module that a worker runs; -P because the current directory is the user's.
+WORKER: Final = ("-P", "-m", "prefork.worker")
+
+#: The exit code of whom we kill: what a shell calls a death by SIGKILL.
+KILLED: Final = 137
+
+#: Exit codes by which the system, or the C library, ends a process that made a mistake.
+_FAULTS: Final = {
+    0xC0000005: "SIGSEGV",  # STATUS_ACCESS_VIOLATION
+    0xC00000FD: "SIGSEGV",  # STATUS_STACK_OVERFLOW
+    0xC000001D: "SIGILL",  # STATUS_ILLEGAL_INSTRUCTION
+    0xC0000094: "SIGFPE",  # STATUS_INTEGER_DIVIDE_BY_ZERO
+    0xC0000374: "SIGABRT",  # STATUS_HEAP_CORRUPTION
+    0xC0000409: "SIGABRT",  # STATUS_STACK_BUFFER_OVERRUN, which abort() ends with
+    0xC000013A: "SIGINT",  # STATUS_CONTROL_C_EXIT
+}
+
+#: What the console says, in the words of POSIX.
+_WORDS: Final = {
+    Console.C: "SIGINT",
+    Console.BREAK: "SIGTERM",
+    Console.CLOSE: "SIGTERM",
+    Console.LOGOFF: "SIGTERM",
+    Console.SHUTDOWN: "SIGTERM",
+}
+
+
+@dataclass(slots=True)
+class WindowsChild(Child):
+    """A process, and what we need to hear of it and to end it."""
+
+    process: Process | None = None  #: None once it is gone
+    job: Job | None = None  #: of a program: what it leaves behind goes with it
+    stacks: Event = field(default_factory=lambda: Event.create(resets=True))  #: asks for a dump
+    exit_wait: RegisteredWait | None = None
+
+    def close(self) -> None:
+        """Let go of what we hold for it."""
+        super(WindowsChild, self).close()
+        self.stacks.close()
+        if self.job is not None:
+            self.job.close()
+
+
+class WindowsBackend:
+    """Starts, ends and hears of processes.
+
+    They end with us, however we end: they are in jobs whose only handles are ours.
+    """
+
+    def __init__(self, shared: Sequence[int], worker: Sequence[str] = WORKER) -> None:
+        """Have every worker inherit the handles ``shared``, and run as ``worker`` says."""
+        self._shared = tuple(shared)
+        self._worker = tuple(worker)
+        self._job = Job.create()
+        self._nothing = os.open(os.devnull, os.O_RDWR | os.O_NOINHERIT)
+        self.wakeup, self._wakeup_writer = socket_pair()
+        self.wakeup.setblocking(False)
+        self._wakeup_writer.setblocking(False)
+        self._words: deque[str] = deque()  # what has come, for ``signals``
+        self._ended: deque[int] = deque()  # serials, for ``reap``
+        self._running: dict[int, WindowsChild] = {}
+        self._serials = count(1)
+        self._on_exit = WaitCallback(self._note_exit)
+        self._console: Console | None = None
+        self._finished = Event.create()
+        # Inherited: a child that crashes is to be gone, not to wait for somebody to click it away.
+        msvcrt.SetErrorMode(msvcrt.SEM_FAILCRITICALERRORS | msvcrt.SEM_NOGPFAULTERRORBOX)
+
+    def catch_signals(self) -> None:
+        """Have the console's events wake the loop, and do nothing else."""
+        self._console = Console(self._note_console)
+
+    def close(self) -> None:
+        """End every process that is left, and let go of everything."""
+        for child in self._running.values():
+            assert child.process is not None
+            assert child.exit_wait is not None
+            child.exit_wait.close()
+            child.process.close()
+        self._running.clear()
+        self._job.close()
+        if self._console is not None:
+            self._console.close()
+        self._finished.set()
+        self.wakeup.close()
+        self._wakeup_writer.close()
+        os.close(self._nothing)
+
+    def signals(self) -> Iterator[str]:
+        """Yield what came since the last call, each once, by the names that POSIX has for it."""
+        with contextlib.suppress(BlockingIOError):
+            self.wakeup.recv(4096)
+        seen = dict.fromkeys(self._words.popleft() for _ in range(len(self._words)))
+        yield from seen
+
+    def spawn(self, slot: int, generation: int, plan: int, inherited: Sequence[int]) -> Child:
+        """Start a fresh interpreter as a worker.
+
+        The values of ``inherited``, its listeners' handles, stand on its command line.
+        Raises OSError when the system refuses.
+        """
+        executable, environ = interpreter()
+        with self._prepared(slot, generation) as (child, theirs):
+            given = {
+                "--plan": plan,
+                "--channel": theirs.fileno(),
+                "--dump": handle_of(child.dump),
+                "--stacks": child.stacks.value,
+            }
+            argv = [executable, *self._worker, "--slot", str(slot)]
+            argv += [word for handle in inherited for word in ("--listener", str(handle))]
+            argv += [word for name, handle in given.items() for word in (name, str(handle))]
+            handles = (*given.values(), *inherited, *self._shared)
+            streams = (self._nothing, 1, 2)
+            self._run(child, argv, environ, streams, handles, self._job)
+        return child
+
+    def spawn_program(
+        self,
+        slot: int,
+        generation: int,
+        argv: Sequence[str],
+        environ: Mapping[str, str],
+        outputs: tuple[int, int],
+        inherited: Sequence[int],
+    ) -> Child:
+        """Start a program, which inherits listeners and nothing else; raises OSError.
+
+        ``outputs`` are descriptors.  Its channel has ended from the beginning: that says, as on
+        POSIX, that the process is the program's own.
+        """
+        with self._prepared(slot, generation) as (child, _):
+            child.program = True
+            child.job = Job.create()
+            streams = (self._nothing, *outputs)
+            self._run(child, argv, environ, streams, inherited, child.job)
+        return child
+
+    def reap(self, refresh: Callable[[], None]) -> Iterator[Notice]:
+        """Yield a notice for each child that has ended.  Nobody announces any: no ``refresh``."""
+        del refresh
+        while self._ended:
+            child = self._running.pop(self._ended.popleft())
+            assert child.process is not None
+            assert child.exit_wait is not None
+            child.exit_wait.close()
+            code = child.process.exit_code()
+            assert code is not None  # the wait for its end is over
+            child.process.close()
+            child.process = None
+            if child.job is not None:
+                child.job.close()
+            yield Notice(child, _status(code, child))
+
+    def kill(self, child: Child) -> None:
+        """End ``child`` now; the notice follows through ``reap``."""
+        assert isinstance(child, WindowsChild)
+        child.doomed = True
+        if child.process is not None:
+            child.process.terminate(KILLED)
+
+    def signal(self, child: Child, signum: int) -> None:
+        """Send Ctrl-Break to ``child``, a program: the one thing like a signal that there is."""
+        del signum
+        if child.pid is not None:
+            with contextlib.suppress(OSError):  # gone, or we have no console in common
+                break_group(child.pid)
+
+    def drain(self, child: Child) -> None:
+        """Ask ``child`` to finish what it holds and to exit."""
+        self.say(child, wire.DRAIN)
+
+    def say(self, child: Child, word: bytes) -> None:
+        """Send ``word``; a thread of the worker's hears it at once."""
+        with contextlib.suppress(OSError):  # it died first; reap will tell
+            child.channel.send(word)
+
+    def nudge(self, child: Child) -> None:
+        """Do nothing: what has been said to a worker wakes it, whatever it waits in."""
+
+    def ask_for_stacks(self, child: Child) -> None:
+        """Have ``child`` write its stacks to its dump file, which is emptied first."""
+        assert isinstance(child, WindowsChild)
+        os.ftruncate(child.dump, 0)
+        child.stacks.set()
+
+    def stacks(self, child: Child) -> bytes:
+        """Return what ``child`` has written to its dump file so far."""
+        return content_of(child.dump).removeprefix(DUMP_HEADER)
+
+    @contextlib.contextmanager
+    def _prepared(self, slot: int, generation: int) -> Iterator[tuple[WindowsChild, socket.socket]]:
+        ours, theirs = socket_pair()
+        with contextlib.ExitStack() as unwanted, theirs:
+            unwanted.callback(ours.close)
+            ours.setblocking(False)
+            dump = memory_file("stacks", append=True)
+            child = WindowsChild(slot, generation, ours, dump, serial=-1)
+            unwanted.callback(child.close)
+            yield child, theirs
+            unwanted.pop_all()
+
+    def _run(
+        self,
+        child: WindowsChild,
+        argv: Sequence[str],
+        environ: Mapping[str, str],
+        streams: Sequence[int],
+        inherited: Sequence[int],
+        job: Job,
+    ) -> None:
+        empty, output, error = map(handle_of, streams)
+        process = start(argv, environ, (empty, output, error), inherited, job.value)
+        serial = next(self._serials)
+        child.process, child.pid = process, process.pid
+        self._running[serial] = child
+        child.exit_wait = RegisteredWait(process.value, self._on_exit, serial)
+
+    def _note_exit(self, serial: int, timed_out: bool) -> None:
+        # In a thread of the system's.
+        del timed_out
+        self._ended.append(serial)
+        self._wake("SIGCHLD")
+
+    def _note_console(self, event: int) -> None:
+        # In a thread of the console's.  Once it is back from the last ones, the system ends us.
+        self._wake(_WORDS.get(event, "SIGTERM"))
+        if event in (Console.CLOSE, Console.LOGOFF, Console.SHUTDOWN):
+            Waits([self._finished.value]).wait()
+
+    def _wake(self, word: str) -> None:
+        self._words.append(word)
+        with contextlib.suppress(OSError):  # full: then it wakes anyway; or closed
+            self._wakeup_writer.send(b".")
+
+
+def _status(code: int, child: Child) -> ExitStatus:
+    if child.doomed and code == KILLED:
+        return ExitStatus(signal="SIGKILL")
+    fault = _FAULTS.get(code)
+    return ExitStatus(signal=fault) if fault else ExitStatus(code=code)

@@ -1,0 +1,59 @@
+"""Sockets that several processes share (Windows)."""
+
+# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
+
+import sys
+
+assert sys.platform == "win32"
+
+import _socket
+import ctypes
+import socket
+from ctypes import wintypes
+from typing import Final
+
+from prefork.backends.win32 import Handle
+
+_WSAENOTSOCK: Final = 10038
+_FD_ACCEPT: Final = 8
+
+_WSAEventSelect = ctypes.WinDLL("ws2_32", use_last_error=True).WSAEventSelect
+_WSAEventSelect.restype = ctypes.c_int
+_WSAEventSelect.argtypes = (ctypes.c_size_t, wintypes.HANDLE, ctypes.c_long)
+
+
+def adopted(handle: int, cls: type[socket.socket] = socket.socket) -> socket.socket:
+    """Return the socket behind the inherited ``handle``; raises OSError when there is none.
+
+    Wine 8 keeps a list of the sockets that a process has made, and refuses most for one that came
+    by inheritance (WSAENOTSOCK); a duplicate, by WSADuplicateSocket, is on the list.
+    """
+    try:
+        return cls(fileno=handle)
+    except OSError as error:
+        if error.winerror != _WSAENOTSOCK:
+            raise
+    # Not socket.dup(): it also sets the time-out, which fails while the socket announces its
+    # clients to somebody.
+    duplicate = _socket.dup(handle)
+    Handle(handle).close()
+    return cls(fileno=duplicate)
+
+
+def announce_clients(listener: socket.socket, event: int) -> None:
+    """Have ``event`` set when a client comes to ``listener``, and no other event any more.
+
+    From then on nobody blocks in accepting on it.
+    """
+    _select(listener, event, _FD_ACCEPT)
+
+
+def announce_nothing(connection: socket.socket) -> None:
+    """Undo what ``connection`` has from its listener: it announces nothing, and blocks."""
+    _select(connection, None, 0)
+    connection.setblocking(True)
+
+
+def _select(sock: socket.socket, event: int | None, events: int) -> None:
+    if _WSAEventSelect(sock.fileno(), event, events):
+        raise ctypes.WinError(ctypes.get_last_error())

@@ -1,0 +1,126 @@
+"""The gate on Windows: one worker at a time, the accept mutex's owner, waits for connections.
+
+Its two waits, for the mutex and for a connection, are also for the order to leave.  It takes a
+connection by a call that does not wait, so a worker that is ended while it is idle has taken none.
+An overlapped AcceptEx would be a system call less; but whoever is killed with one under way takes
+the next client along (seen under Wine 8).
+"""
+
+# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
+
+import sys
+
+assert sys.platform == "win32"
+
+import contextlib
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from prefork.backends.win32 import Event, Mutex, Waits
+from prefork.backends.winsockets import announce_clients, announce_nothing
+
+#: WSAEMFILE, WSAENOBUFS, ERROR_NOT_ENOUGH_MEMORY, ERROR_NO_SYSTEM_RESOURCES: perhaps later.
+_EXHAUSTED: Final = frozenset({10024, 10055, 8, 1450})
+#: Seconds until the next try after that.
+EXHAUSTED_PAUSE: Final = 0.1
+#: WSAENOTSOCK, WSAEINVAL, WSAEOPNOTSUPP, ERROR_INVALID_HANDLE: there is no listener any more.
+_BROKEN: Final = frozenset({10038, 10022, 10045, 6})
+
+_STOP: Final = 0  # the first of what is waited for; the lowest wins when several are set
+
+Accepted = tuple[socket.socket, Any]
+
+
+class WindowsGate:
+    """Lets one connection after another in.
+
+    The mutex is Windows' own: when its owner dies it goes on to the next.
+
+    A socket can announce its clients to one event only, of whichever process said so last, and
+    all processes share the socket (WSAEventSelect, "shared sockets").  So its owner says so anew
+    before each wait, and nobody else does.
+    """
+
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        stop: Event,
+        mutex: Mutex,
+        complain: Callable[[str], object],
+    ) -> None:
+        """Leave when ``stop`` is set; tell ``complain`` why no connection can be taken for now."""
+        self._listeners = list(listeners)
+        self._mutex = mutex
+        self._complain = complain
+        self._clients = Event.create(resets=True)
+        self._turn = Waits([stop.value, mutex.value])
+        self._arrival = Waits([stop.value, self._clients.value])
+        self._stop = Waits([stop.value])
+        self._fresh = True  #: it has not been seen to that accepting does not block
+        self._without_delay: bool | None = None  #: TCP_NODELAY comes from the listener
+
+    def accept(self) -> Accepted | None:
+        """Wait for our turn and a connection, or for the time to leave."""
+        while self._turn.wait() != _STOP:
+            try:
+                accepted = self._take()
+            finally:
+                self._mutex.release()
+            if accepted is not None:
+                announce_nothing(accepted[0])
+                self._send_at_once(accepted[0])
+                return accepted
+        return None
+
+    def _take(self) -> Accepted | None:
+        """Wait until a connection has come to any listener and take it; None when it is to leave.
+
+        Under load one waits already, and the calls around the wait are saved.
+        """
+        accepted = None if self._fresh else self._look()
+        while accepted is None:
+            for listener in self._listeners:
+                # It does not block from then on.  Who is queued already is announced, too.
+                announce_clients(listener, self._clients.value)
+            self._fresh = False
+            if self._arrival.wait() == _STOP:
+                return None
+            accepted = self._look()
+        return accepted
+
+    def _look(self) -> Accepted | None:
+        """Take a connection, if one waits anywhere."""
+        for listener in self._listeners:
+            try:
+                accepted = listener.accept()
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                self._heed(error)
+                continue
+            if len(self._listeners) > 1:  # the next time the others come first
+                self._listeners.remove(listener)
+                self._listeners.append(listener)
+            return accepted
+        return None
+
+    def _send_at_once(self, connection: socket.socket) -> None:
+        """See to it that answers are not held back, unless the listener has passed that on."""
+        if self._without_delay is None:
+            option = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            self._without_delay = bool(option)
+        if not self._without_delay:
+            with contextlib.suppress(OSError):  # gone already
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _heed(self, error: OSError) -> None:
+        """Wait, if it makes sense to go on; raise ``error`` if it does not.
+
+        What remains is a connection that died while it was queued: nothing is to be done.
+        """
+        if error.winerror in _BROKEN:
+            raise error
+        if error.winerror in _EXHAUSTED:
+            self._complain(error.strerror or str(error))
+            self._stop.wait(EXHAUSTED_PAUSE)
