@@ -252,7 +252,9 @@ def test_a_reader_that_leaves_early_gets_no_traceback(prefork, elsewhere):
     assert done.stderr == b""
 
 
-@pytest.mark.parametrize("command", [["status", "--name", "held"], ["check", "app"], ["serve", "--help"]])
+@pytest.mark.parametrize(
+    "command", [["status", "--name", "held"], ["check", "app"], ["serve", "--help"]]
+)
 def test_a_full_disk_is_one_sentence_and_exit_1(prefork, elsewhere, command):
     """
     Whether it shows while something is printed or in the end.

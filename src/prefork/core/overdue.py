@@ -34,6 +34,7 @@ def press(situation: Situation, snapshot: Snapshot) -> list[Action]:
     for record in situation.members:
         if record.state is State.KILLED:
             continue
+        _limit_idle_leaver(situation, record, snapshot)
         moment = kill_at(record)
         if moment is not None and snapshot.now >= moment:
             orders.append(_kill_late(situation, record, snapshot.now))
@@ -41,6 +42,14 @@ def press(situation: Situation, snapshot: Snapshot) -> list[Action]:
             record.nudge_at = snapshot.now + NUDGE_EVERY
             orders.append(Nudge(record.slot))
     return orders
+
+
+def _limit_idle_leaver(situation: Situation, record: WorkerRecord, snapshot: Snapshot) -> None:
+    """Limit the time of a worker that had all it wanted, once it holds nothing any more."""
+    row = snapshot.rows.get(record.slot)
+    is_free = record.state is State.DRAINING and record.kill_at is None
+    if is_free and row is not None and row.leaving and not row.active:
+        record.kill_at = snapshot.now + situation.limits.graceful_timeout
 
 
 def kill_at(record: WorkerRecord) -> float | None:

@@ -9,6 +9,7 @@ from prefork.worker.boot import Worker
 from prefork.worker.identity import catch_dumps, settle, take_over
 from prefork.worker.loading import failure
 from prefork.worker.plan import read_plan
+from prefork.worker.timeouts import no_default_timeout
 
 
 def main() -> int:
@@ -23,7 +24,8 @@ def main() -> int:
     except HandlerError as error:
         channel.sendall(wire.encode(failure(str(error), error)))
         return 4
-    worker = Worker(plan, arguments["slot"][0], channel, dump)
+    with no_default_timeout():
+        worker = Worker(plan, arguments["slot"][0], channel, dump)
     worker.channel.tell(wire.Loaded())
     return worker.run(target)
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from prefork import log
@@ -19,13 +19,23 @@ from prefork.worker.tally import LoopTally
 Serve = Callable[[socket.socket, int], Awaitable[bool]]
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms connections are served."""
+
+    timeout: float  #: seconds that a client may read nothing, once its handler has returned
+    is_over: Callable[[], bool]  #: whether the loop has been ended, and who is cancelled shall end
+
+
 class Connections:
     """The connections of a worker, each in a task of its own."""
 
-    def __init__(self, handler: Handler, tally: LoopTally, gate: LoopGate) -> None:
+    def __init__(self, handler: Handler, tally: LoopTally, gate: LoopGate, terms: Terms) -> None:
         self._target = handler.target
         self._tally = tally
         self._gate = gate
+        self._patience = terms.timeout or None
+        self._is_over = terms.is_over
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: dict[int, bool] = {}  # by the id of each live protocol
         self._serve: Serve = self._stream if handler.kind == "asyncio" else self._protocol
@@ -50,47 +60,83 @@ class Connections:
         try:
             failed = await self._serve(connection, token)
         except BaseException as error:  # noqa: BLE001 (also SystemExit must not end the worker)
-            connection.close()  # unless a transport has taken it over, and closed it
-            fields = {"pid": os.getpid(), "peer": peer_text(address)}
-            log.current().exception("handler failed", error, **fields)
+            if not self._is_over():
+                fields = {"pid": os.getpid(), "peer": peer_text(address)}
+                log.current().exception("handler failed", error, **fields)
         finally:
             self._tally.end(token, failed=failed)
             self._gate.finished(token)
 
+    async def _connected(
+        self, connection: socket.socket, protocol: asyncio.BaseProtocol, token: int
+    ) -> asyncio.Transport:
+        try:
+            transport, _ = await self._loop.connect_accepted_socket(lambda: protocol, connection)
+        except BaseException:
+            connection.close()  # no transport has taken it over
+            raise
+        # What the client has sent by now is read in this turn, and handled in the next.
+        self._loop.call_soon(self._gate.settled, token)
+        return transport
+
     async def _stream(self, connection: socket.socket, token: int) -> bool:
         loop = self._loop
         reader = asyncio.StreamReader(loop=loop)
-        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        transport, _ = await loop.connect_accepted_socket(lambda: protocol, connection)
-        # What the client has sent by now is read in this turn, and handled in the next.
-        loop.call_soon(self._gate.settled, token)
-        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        made: asyncio.Future[asyncio.StreamWriter] = loop.create_future()
+        # With a callback, as start_server's protocol has one: then start_tls knows its side.
+        protocol = asyncio.StreamReaderProtocol(reader, lambda _, w: made.set_result(w), loop=loop)
+        transport = await self._connected(connection, protocol, token)
+        writer = made.result()
         try:
             await self._target(reader, writer)
         finally:
             writer.close()
             if writer.transport is not transport or transport.get_write_buffer_size():
-                # What the handler has written is still on its way; the client may be gone.
-                with suppress(OSError):
-                    await writer.wait_closed()
+                await self._flushed(writer)
         return False
+
+    async def _flushed(self, writer: asyncio.StreamWriter) -> None:
+        """Wait until the client has read what the handler has written.
+
+        A client that reads nothing within ``timeout`` is left: nobody else would ever end it.
+        """
+        transport = writer.transport
+        while True:
+            before = transport.get_write_buffer_size()
+            try:
+                async with asyncio.timeout(self._patience):
+                    await writer.wait_closed()
+            except TimeoutError:
+                if transport.get_write_buffer_size() < before:
+                    continue
+                transport.abort()
+            except OSError:
+                pass  # the client is gone
+            return
 
     async def _protocol(self, connection: socket.socket, token: int) -> bool:
         protocol = self._target()
         if not isinstance(protocol, asyncio.BaseProtocol):
             raise HandlerError(f"the handler returned {protocol!r}, which is no asyncio.Protocol")
+        if id(protocol) in self._failed:
+            raise HandlerError(f"the handler returned {protocol!r} again, which serves another")
         ended = asyncio.Event()
         self._failed[id(protocol)] = False
-        observe(protocol, Ends(lambda error: self._refused(protocol, token, error), ended.set))
         try:
-            await self._loop.connect_accepted_socket(lambda: protocol, connection)
-            self._loop.call_soon(self._gate.settled, token)
-            await ended.wait()
+            observe(protocol, Ends(lambda error: self._fail(protocol, token, error), ended.set))
+            await self._connected(connection, protocol, token)
+            while not ended.is_set():
+                try:
+                    await ended.wait()
+                except asyncio.CancelledError:
+                    if self._is_over():
+                        raise
+                    # The user's code cancels every task there is: this one is none of them.
         finally:
             failed = self._failed.pop(id(protocol))
         return failed
 
-    def _refused(self, protocol: asyncio.BaseProtocol, token: int, error: Exception) -> None:
+    def _fail(self, protocol: asyncio.BaseProtocol, token: int, error: BaseException) -> None:
         self._failed[id(protocol)] = True
         fields = {"pid": os.getpid(), "peer": self._tally.peer(token)}
         log.current().exception("handler failed", error, **fields)

@@ -20,7 +20,7 @@ from prefork.worker.channel import Channel
 from prefork.worker.context import Means, WorkerContext
 from prefork.worker.datagram import datagram_handler, inherit
 from prefork.worker.gate import BlockingGate, ExclusiveGate, FileMutex, Gate, MutexGate
-from prefork.worker.identity import catch_dumps
+from prefork.worker.identity import catch_dumps, restore_signals_in_forks
 from prefork.worker.loading import failure, made, ready
 from prefork.worker.plan import Plan
 from prefork.worker.servers import request_handler
@@ -47,6 +47,7 @@ class Worker:
         )
         self.channel.close_when_orphaned(self.listeners, self._limit_orphans_life)
         os.register_at_fork(after_in_child=self._let_go)
+        restore_signals_in_forks()
         # Our parent may have died before the kernel knew that we want to hear of it.
         self.channel.attend()
         show_as(f"worker {slot}", plan.settings.name, plan.generation)

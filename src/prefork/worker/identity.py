@@ -7,13 +7,17 @@ import pwd
 import resource
 import signal
 import socket
+import threading
 from collections.abc import Mapping, Sequence
 from types import FrameType
+from typing import Final
 
 from prefork import log, wire
 from prefork.errors import HandlerError
 from prefork.log import Log
 from prefork.worker.plan import Plan
+
+_IGNORED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def take_over(plan: Plan, arguments: Mapping[str, Sequence[int]]) -> tuple[socket.socket, int]:
@@ -33,7 +37,7 @@ def settle(plan: Plan) -> None:
     """Take on the identity and limits that all user code runs with."""
     settings = plan.settings
     log.use(Log(settings.log_level, as_json=settings.log_format == "json"))
-    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for signum in _IGNORED:
         # The arbiter alone decides.  SIGHUP comes from the kernel when the arbiter has died and
         # a sibling of our process group is stopped (setpgid(2)): who is busy still finishes.
         # A handler, not SIG_IGN, which programs started by the user's code would inherit.
@@ -96,3 +100,33 @@ def catch_dumps(fd: int, *, chain: bool = False) -> None:
     """
     faulthandler.register(wire.DUMP, file=fd, all_threads=True, chain=chain)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {wire.DUMP})  # blocked by who started us
+
+
+def raise_descriptor_limit(wanted: int) -> None:
+    """Let this process open ``wanted`` files, as far as the hard limit allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted and soft != resource.RLIM_INFINITY:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def restore_signals_in_forks() -> None:
+    """Have what the user's code forks end by TERM as any process does; workers leave it to us.
+
+    Blocked meanwhile: a signal that comes in the instant after the fork waits until then.
+    """
+    masks = threading.local()
+
+    def block() -> None:
+        masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, _IGNORED)
+
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.before)
+
+    def restore() -> None:
+        for signum in _IGNORED:
+            if signal.getsignal(signum) is _ignore:
+                signal.signal(signum, signal.SIG_DFL)
+        unblock()
+
+    os.register_at_fork(before=block, after_in_parent=unblock, after_in_child=restore)

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from prefork.doors import open_connection
+from prefork.worker.timeouts import no_default_timeout
 
 
 class InheritedListener(socket.socket):
@@ -43,5 +44,5 @@ def are_datagram(fds: Iterable[int]) -> tuple[bool, ...]:
 
 
 def _is_datagram(fd: int) -> bool:
-    with socket.socket(fileno=os.dup(fd)) as probe:
+    with no_default_timeout(), socket.socket(fileno=os.dup(fd)) as probe:
         return probe.type == socket.SOCK_DGRAM

@@ -104,6 +104,8 @@ class LoopGate:
         self._watches: dict[socket.socket, Watch] = {}
         self._back: asyncio.TimerHandle | None = None  #: when we join the queue again
         self._fresh: set[int] = set()  #: connections that have not had their first turn
+        self._heard: tuple[int, ...] = ()  #: descriptors of the channel that we watch
+        self._exhausted = False  #: there was no descriptor for the last connection
 
     def open(self, take: Callable[[socket.socket, Any], int], limit: int) -> None:
         """Begin to hand connections and their addresses to ``take``, ``limit`` at a time.
@@ -115,7 +117,8 @@ class LoopGate:
         epoll = epoll_of(self._loop)
         for listener in self._listeners:
             self._watches[listener] = Watch(self._loop, epoll, listener, self._on_arrival)
-        for fd in self._channel.audible:
+        self._heard = self._channel.audible
+        for fd in self._heard:
             self._loop.add_reader(fd, self._attend)
         self._channel.call(
             when_nudged=self._on_signal,
@@ -161,10 +164,11 @@ class LoopGate:
                 self._accept(listener)
 
     def _attend(self) -> None:
-        before = self._channel.audible
+        # The signal's handler may have heard it before: what counts is what we watch.
         self._channel.attend()
+        before, self._heard = self._heard, self._channel.audible
         for fd in before:
-            if fd not in self._channel.audible:
+            if fd not in self._heard:
                 self._loop.remove_reader(fd)
         if self._channel.leaving and not self.left.done():
             self._leave()
@@ -188,6 +192,7 @@ class LoopGate:
         except OSError as error:
             self._after_failure(error, watch)
             return
+        self._exhausted = False
         connection.setblocking(False)
         self._pause()
         self._fresh.add(self._take(connection, address))
@@ -198,7 +203,9 @@ class LoopGate:
             watch.broken = True
             watch.pause()
         elif error.errno in EXHAUSTED:
-            log.current().warning("cannot accept", pid=os.getpid(), reason=error.strerror)
+            if not self._exhausted:  # told once, however long it lasts
+                log.current().warning("cannot accept", pid=os.getpid(), reason=error.strerror)
+            self._exhausted = True
             self._come_back_in(EXHAUSTED_PAUSE)
         # What remains is a connection that died while it was queued.
 

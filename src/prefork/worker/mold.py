@@ -27,6 +27,7 @@ from prefork.worker.boot import Worker, finish
 from prefork.worker.identity import catch_dumps, settle, take_over
 from prefork.worker.loading import failure, made, ready
 from prefork.worker.plan import Plan, read_plan
+from prefork.worker.timeouts import no_default_timeout
 
 #: Signals that must not reach a child before it has made itself independent of its parent.
 _ALL_SIGNALS: Final = signal.valid_signals()
@@ -38,7 +39,10 @@ _NUDGE_EVERY: Final = 0.05
 class Mold:
     """Forks workers that all hold what this process has loaded."""
 
-    def __init__(self, plan: Plan, orders: socket.socket, target: Target) -> None:
+    def __init__(
+        self, plan: Plan, orders: socket.socket, target: Target, default_timeout: float | None
+    ) -> None:
+        self.default_timeout = default_timeout  #: of sockets, as the user's code has set it
         self.plan = plan
         self.orders = orders
         self.target = target
@@ -138,6 +142,7 @@ class Mold:
         status = 1
         try:
             worker = Worker(self.plan, order.slot, socket.socket(fileno=channel), dump)
+            socket.setdefaulttimeout(self.default_timeout)
             status = worker.run(self.target)
         except BaseException as error:  # noqa: BLE001 (a child never comes back)
             log.current().exception("worker failed", error, slot=order.slot, pid=os.getpid())
@@ -188,9 +193,10 @@ def main() -> int:
     orders.send(wire.encode(wire.Loaded()))
     orders.send(wire.encode(answer))
     signal_on_parents_death(0)  # from here on we see the end of the channel
-    mold = Mold(plan, orders, target)
-    mold.serve()
-    mold.see_workers_leave()
+    with no_default_timeout() as users:
+        mold = Mold(plan, orders, target, users)
+        mold.serve()
+        mold.see_workers_leave()
     return 0
 
 
