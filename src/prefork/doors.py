@@ -43,18 +43,21 @@ def can_filter() -> bool:
     return True
 
 
-def shut_to_connections(listener: socket.socket, *, by_hop_limit: bool) -> None:
+def shut_to_connections(listener: socket.socket, *, by_hop_limit: bool) -> bool:
     """Let no TCP connection be opened; a client asks again and again, until all is closed.
 
-    ``by_hop_limit`` is whether to do so where filters are refused, too.
+    ``by_hop_limit`` is whether to do so where filters are refused, too; else only one connection
+    can wait there from now on.  Returns whether the door is shut.
     """
     try:
         _filter(listener, _DROP_SYN)
     except PermissionError:
         if not by_hop_limit:
-            return
+            listener.listen(0)
+            return False
         level, option = _HOP_LIMITS[listener.family]
         listener.setsockopt(level, option, _HIGHEST)
+    return True
 
 
 def open_connection(connection: socket.socket) -> None:

@@ -24,6 +24,7 @@ class Listener:
         self.address = address
         self.owned = owned  #: bound by us; an adopted socket lives on with whoever gave it
         self.is_datagram = is_datagram(sock)
+        self.is_shut = False  #: nothing new comes in
         self._file = file_identity(Path(address.path)) if owned and address.is_file else None
 
     @property
@@ -81,10 +82,15 @@ class Listener:
         if self.is_datagram:
             shut_to_datagrams(self.socket)
             self._remove_path()
+            self.is_shut = True
         elif self.is_tcp:
-            shut_to_connections(self.socket, by_hop_limit=ours)
+            self.is_shut = shut_to_connections(self.socket, by_hop_limit=ours)
         elif ours:
             self.socket.shutdown(socket.SHUT_RD)
+            self.is_shut = True
+        else:
+            self._remove_path()  # who knows the name by now can still connect
+            self.is_shut = self._file is not None
 
     def close(self) -> None:
         """Close our copy; remove the path of a Unix socket that we bound."""

@@ -27,6 +27,8 @@ STDERR: Final = 2
 
 #: What needs no quotes in a line of text.
 _PLAIN: Final = re.compile(r"""[^\s"'=\x00-\x1f\x7f-\xa0]+""")
+#: What a terminal may take for a command, and JSON leaves as it is.
+_CONTROLS: Final = re.compile(r"[\x7f-\x9f]")
 _json: Final = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
@@ -193,7 +195,11 @@ def _quoted(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     text = str(value)
-    return text if _PLAIN.fullmatch(text) else _json(text)
+    return text if _PLAIN.fullmatch(text) else _CONTROLS.sub(_escaped, _json(text))
+
+
+def _escaped(character: "re.Match[str]") -> str:
+    return f"\\u{ord(character[0]):04x}"
 
 
 def _own_end_of_pipe(fd: int) -> int | None:

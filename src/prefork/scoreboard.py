@@ -48,6 +48,9 @@ W_TURN_SINCE, W_HELD_SINCE = range(6, 8)
 PEER_AT: Final = 64
 PEER_SIZE: Final = ROW_SIZE - PEER_AT
 
+#: In BUSY_SINCE of a program that has never said what it holds.
+UNKNOWN: Final = -1.0
+
 #: Numbers of the states in the records; 0 is a slot without a worker.
 STATES: Final = ("", "starting", "ready", "draining", "killed")
 #: Numbers of the kinds of handlers in the header; 0 as long as nobody has told.

@@ -79,7 +79,7 @@ def test_only_our_end_of_a_pipe_does_not_block():
     """
     A program that finds its output non-blocking would lose what does not fit.
     """
-    reader, writer = output_pipe()
+    reader, writer = output_pipe(os.getuid())
 
     assert (False, True) == (os.get_blocking(reader), os.get_blocking(writer))
     assert not os.get_inheritable(reader)

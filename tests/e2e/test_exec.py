@@ -747,3 +747,84 @@ def test_the_status_tells_of_programs(run):
     status = server.status()
     assert (sys.executable, "program") == (status["target"], status["accept"])
     assert "hello" in server.operate("status").stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "READY=1\\nEXTEND_TIMEOUT_USEC=2592000000000",
+        "EXTEND_TIMEOUT_USEC=18446744073709551615\\nREADY=1",
+        "READY=1\\nWATCHDOG=1\\nWATCHDOG_USEC=18446744073709551615",
+    ],
+)
+def test_a_program_that_wants_all_the_time_in_the_world_harms_nobody(run, words):
+    """
+    Weeks, and systemd's "infinity", are no more than the clock of the arbiter can count.
+    """
+    server = run("-w", "1", source=f'\nnotify("{words}")\nwait()\n')
+    server.wait_for("worker ready")
+
+    assert stays(lambda: server.process.poll() is None, 0.5)
+    assert 0 == server.stop()
+
+
+def test_the_watchdog_counts_from_the_moment_of_ready(run):
+    """
+    A start may be silent for longer than ``timeout``, though the first ping came before it.
+    """
+    source = """
+notify("WATCHDOG=1")
+wait(1.0)
+notify("READY=1")
+wait(0.3)
+notify("WATCHDOG=1\\nSTATUS=well")
+wait(0.3)
+notify("WATCHDOG_USEC=0")
+wait()
+"""
+    server = run("-w", "1", "--timeout", "0.6", source=source)
+    server.wait_for("worker ready")
+
+    assert stays(lambda: not server.all("worker hung"), 1.0)
+
+
+def test_a_program_that_serves_before_it_is_ready_finishes_at_a_stop(run):
+    """
+    Within ``ready-after`` it may hold a connection: it is asked to end, not killed.
+    """
+    source = """
+import socket, sys, threading
+ended = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: ended.set())
+connection, _ = socket.socket(fileno=3).accept()
+connection.recv(10)
+connection.sendall(b"a")
+ended.wait(10)
+connection.sendall(b"b")
+"""
+    server = run("-w", "1", "--ready-after", "20", source=source).appear()
+
+    with server.connect() as client:
+        client.sendall(b"x")
+        assert b"a" == client.recv(1)
+        server.signal(signal.SIGTERM)
+        assert b"b" == client.recv(1)
+
+    assert 0 == server.wait()
+
+
+def test_long_lines_full_of_escapes_are_logged_whole(run):
+    """
+    What becomes longer in JSON goes on in the next line, and nothing is cut out.
+    """
+    source = """
+print('"' * 3700 + "end", flush=True)
+notify("READY=1")
+wait()
+"""
+    server = run("-w", "1", source=source)
+    server.wait_for("worker ready")
+
+    line = "".join(event["line"] for event in server.all("output"))
+
+    assert '"' * 3700 + "end" == line

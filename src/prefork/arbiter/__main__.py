@@ -175,6 +175,7 @@ def pool_limits(settings: Settings, *, fork: bool) -> PoolLimits:
         boot_timeout=settings.boot_timeout,
         timeout=settings.timeout,
         graceful_timeout=settings.graceful_timeout,
+        early_holders=settings.kind == "command",
         fork=fork,
         starting_at_once=STARTING_AT_ONCE,
     )

@@ -29,6 +29,7 @@ from prefork.scoreboard import (
     R_STATE,
     SERVER_STATES,
     STATES,
+    UNKNOWN,
     W_ACCEPTED,
     W_ACTIVE,
     W_BUSY_SINCE,
@@ -73,6 +74,7 @@ class Board:
         active = words[W_ACTIVE]
         return Row(
             active=active,
+            is_known=row.clock[W_BUSY_SINCE] != UNKNOWN,
             busy_since=row.clock[W_BUSY_SINCE] or None if active else None,
             stuck_since=row.clock[W_TURN_SINCE] or None,
             leaving=bool(words[W_LEAVING]),

@@ -30,6 +30,9 @@ from prefork.scoreboard import SLOTS
 #: Seconds that a stop waits for handshakes under way: a few round trips of a slow network.
 HANDSHAKE_PATIENCE: Final = 1.0
 
+#: Seconds that the loop sleeps at most.
+LONGEST_WAIT: Final = 86400.0
+
 #: Decisions that have an event of their own, ``worker hung`` and ``stopping``.
 _LOGGED_ELSEWHERE: Final = ("hang", "stop")
 
@@ -58,6 +61,7 @@ class Arbiter:
         self._watched = False
         self._interrupted = False
         self._handshakes_until = 0.0
+        self._stopping = False
         self._reported = 0  # decisions of the journal that are in the log
         selector.register(backend.wakeup, selectors.EVENT_READ, self._hear_signals)
 
@@ -81,7 +85,9 @@ class Arbiter:
         # On the way out, a client in the middle of its handshake will be in the queue any moment;
         # but one that has vanished in the middle must not hold us up.
         ending = now < self._handshakes_until
-        depths = [each.arriving() if ending else each.queued() for each in self.listeners]
+        # And what a door that cannot be shut lets in never ends.
+        seen = [each for each in self.listeners if ending or not self._stopping or each.is_shut]
+        depths = [each.arriving() if ending else each.queued() for each in seen]
         known = [depth for depth in depths if depth is not None]
         queued = sum(known) if len(known) == len(depths) else None
         return Snapshot(now=now, rows=self.board.rows(self.pool), queued=queued)
@@ -149,7 +155,8 @@ class Arbiter:
             self.manager.deadline(),
         )
         moments = [moment for moment in deadlines if moment is not None]
-        return max(min(moments) - monotonic(), 0.0) if moments else None
+        # The system's wait takes no more than some weeks; to wake too early does no harm.
+        return min(max(min(moments) - monotonic(), 0.0), LONGEST_WAIT) if moments else None
 
     def _watch_listeners(self, wanted: bool) -> None:
         """Wake when a connection arrives, or stop doing so; the arbiter never accepts one."""
@@ -175,6 +182,7 @@ class Arbiter:
         """Begin to end the server."""
         if self.pool.state != "stopping":
             self._handshakes_until = monotonic() + HANDSHAKE_PATIENCE
+            self._stopping = True
         self.log.info("stopping", reason=reason, at_once=at_once)
         self.apply(StopRequested(at_once))
 

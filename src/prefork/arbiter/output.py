@@ -1,5 +1,6 @@
 """What a program prints, cut into lines for the log."""
 
+import json
 import os
 from collections.abc import Iterator
 from typing import Final
@@ -11,6 +12,16 @@ LONGEST: Final = 3800
 #: Bytes taken in one turn: a program that prints without end must not keep the arbiter from
 #: everything else, and empty lines are the most costly.
 AT_ONCE: Final = 4096
+
+
+def pieces(line: str) -> Iterator[str]:
+    """Yield ``line`` in pieces that are not too long as text of JSON, which has its escapes."""
+    if len(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace")) <= LONGEST:
+        yield line
+    else:
+        middle = len(line) // 2
+        yield from pieces(line[:middle])
+        yield from pieces(line[middle:])
 
 
 class Cutter:

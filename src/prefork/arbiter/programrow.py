@@ -3,8 +3,10 @@
 from typing import Final
 
 from prefork.scoreboard import (
+    UNKNOWN,
     W_ACCEPTED,
     W_ACTIVE,
+    W_BUSY_SINCE,
     W_HANDLED,
     W_HELD_SINCE,
     W_LEAVING,
@@ -24,6 +26,7 @@ class ProgramRow:
 
     def __init__(self, row: Row, timeout: float) -> None:
         self._row = row
+        row.clock[W_BUSY_SINCE] = UNKNOWN
         self._timeout = timeout  #: how long the pool lets a silence last; 0 is for ever
         self._period = timeout  #: how long the program wants its silences to last
 
@@ -39,6 +42,7 @@ class ProgramRow:
         """Note that ``units`` are in progress: a rise counts as accepted, a fall as handled."""
         words = self._row.words
         before = words[W_ACTIVE]
+        self._row.clock[W_BUSY_SINCE] = 0.0
         words[W_ACCEPTED] += max(units - before, 0)
         words[W_HANDLED] += max(before - units, 0)
         if not (units and before):
@@ -54,6 +58,11 @@ class ProgramRow:
         """Note that the program lives; from then on its silence is watched."""
         # The pool counts ``timeout`` from here.
         self._silent_since(now + self._period - self._timeout if self._period else None)
+
+    def rouse(self, now: float) -> None:
+        """Begin to count its silence anew, if it is watched: only now it has to speak."""
+        if self._row.clock[W_TURN_SINCE]:
+            self.beat(now)
 
     def fail(self, now: float) -> None:
         """Note that the program itself takes itself for hung."""

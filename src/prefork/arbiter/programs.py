@@ -12,7 +12,7 @@ from typing import Final
 
 from prefork.arbiter.news import News, fields
 from prefork.arbiter.notifications import Said, parse
-from prefork.arbiter.output import Output
+from prefork.arbiter.output import Output, pieces
 from prefork.arbiter.programrow import ProgramRow
 from prefork.backends.child import Child
 from prefork.backends.posix import PosixBackend
@@ -42,6 +42,7 @@ class Conduct:
     ready_after: float
     timeout: float
     stop_signal: Signals
+    user: int  #: the user id that programs run as
     senders: frozenset[int]  #: user ids whose notifications count
 
 
@@ -54,6 +55,7 @@ def conduct_of(settings: Settings, plan: int) -> Conduct | None:
         ready_after=settings.ready_after,
         timeout=settings.timeout,
         stop_signal=Signals[f"SIG{settings.stop_signal}"],
+        user=_user_id(settings.user),
         senders=frozenset({0, os.geteuid(), _user_id(settings.user)}),
     )
 
@@ -106,7 +108,7 @@ class Programs:
             opened.callback(notify.close)
             outputs, writers = [], []
             for stream in ("stdout", "stderr"):
-                reader, writer = output_pipe()
+                reader, writer = output_pipe(self._conduct.user)
                 theirs.callback(os.close, writer)
                 outputs.append(Output(stream, reader))
                 opened.callback(outputs[-1].close)
@@ -179,6 +181,7 @@ class Programs:
         program.ready_at = None
         if not program.ready:
             program.ready = True
+            program.row.rouse(now)
             self._news.ready(program.child, None, now)
 
     def _hear_letters(self, program: Program) -> bool:
@@ -191,7 +194,8 @@ class Programs:
         return True
 
     def _heed_letter(self, program: Program, letter: Letter) -> None:
-        if letter.sender not in self._conduct.senders:
+        # The program itself may have become somebody else; the kernel vouches for its pid.
+        if letter.sender not in self._conduct.senders and letter.pid != program.child.pid:
             self._warn(program, "sender", f"it came from the user {letter.sender}")
             return
         if not letter.whole:
@@ -205,11 +209,11 @@ class Programs:
 
     def _heed(self, program: Program, said: Said, now: float) -> None:
         pool, slot = self._news.pool, program.child.slot
-        self._enter(program.row, said, now)
         if said.extension is not None:
             pool.apply(TimeExtended(slot, now + said.extension), now)
         if said.ready:
             self._ready(program, now)
+        self._enter(program.row, said, now)  # what it says of now counts from now on
         if said.stopping:
             if pool.records[slot].state is State.READY:
                 self._news.log.info("worker leaving", **fields(program.child))
@@ -237,12 +241,13 @@ class Programs:
         lines = output.read()
         if lines is None:  # closed by the program, which may live on
             self._selector.unregister(output.fd)
-            return
+            lines = list(output.last_words(0))
         for line in lines:
             self._log_line(program, output, line)
 
     def _log_line(self, program: Program, output: Output, line: str) -> None:
-        self._news.log.info("output", **fields(program.child), stream=output.stream, line=line)
+        for piece in pieces(line):
+            self._news.log.info("output", **fields(program.child), stream=output.stream, line=piece)
 
     def _close(self, output: Output) -> None:
         with contextlib.suppress(KeyError):  # at its end it was left before

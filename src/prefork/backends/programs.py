@@ -30,6 +30,7 @@ class Letter:
     """What came in one datagram."""
 
     text: bytes
+    pid: int | None  #: of the sender, from the kernel
     sender: int | None  #: user id, from the kernel
     whole: bool  #: it fitted
 
@@ -57,13 +58,13 @@ class NotifySocket:
             )
         except BlockingIOError:
             return None
-        sender = None
+        pid = sender = None
         for level, kind, data in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 _close(data)
             elif level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
-                sender = _CREDENTIALS.unpack(data)[1]
-        return Letter(text, sender, not flags & socket.MSG_TRUNC)
+                pid, sender, _ = _CREDENTIALS.unpack(data)
+        return Letter(text, pid, sender, not flags & socket.MSG_TRUNC)
 
     def close(self) -> None:
         """Let go of the socket, and of its name with it."""
@@ -79,8 +80,13 @@ def _close(rights: bytes) -> None:
             os.close(fd)
 
 
-def output_pipe() -> tuple[int, int]:
-    """Return a pipe's ends; only reading does not block, for the flag is its end's own."""
+def output_pipe(user: int) -> tuple[int, int]:
+    """Return a pipe's ends; only reading does not block, for the flag is its end's own.
+
+    It belongs to ``user``, who may then open ``/dev/stdout`` anew.
+    """
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
+    with contextlib.suppress(PermissionError):  # it is ours, and ours alone can be the user
+        os.fchown(writer, user, -1)
     return reader, writer

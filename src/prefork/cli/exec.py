@@ -44,7 +44,7 @@ def run(argv: Sequence[str]) -> int:
         "the descriptor of the first address, {fd:N} that of the N-th, from 0, {port} the first "
         "port, {slot} the worker's place. By default a worker is full with one unit "
         "(--concurrency 1), and the server is called after the program.",
-        without=tuple(_PINNED),
+        without=(*_PINNED, "loop"),
     )
     line = parser.parse(options)
     _refuse_mistakes(line, command)

@@ -30,9 +30,10 @@ def leave(situation: Situation, now: float) -> list[Action]:
             continue
         # Whoever is still starting holds nothing: there is nothing to finish.
         due = now >= max(stop.until, record.extended_until)
-        if stop.at_once or due or record.state is State.STARTING:
+        idle = record.state is State.STARTING and not situation.may_hold(record)
+        if stop.at_once or due or idle:
             orders.append(members.kill(record.slot, Cause.STOPPED, now))
-        elif record.state is State.READY:
+        elif record.is_live:
             orders.append(members.drain(record.slot, Cause.STOPPED, now, stop.until))
         elif record.kill_at is None or record.kill_at > stop.until:
             record.kill_at = stop.until  # Retired before, with more time or all time.

@@ -21,6 +21,7 @@ from prefork.core.events import (
     WorkerResumed,
     WorkerSuspended,
 )
+from prefork.core.failures import PROBATION
 from prefork.core.situation import NOT_LOADABLE, Situation
 from prefork.core.states import MOLD, Cause, State
 from prefork.core.stopping import Stop
@@ -51,6 +52,8 @@ def _leaving(situation: Situation, event: WorkerLeaving, now: float) -> None:
     if record.state is State.READY:
         until = now + situation.limits.graceful_timeout
         situation.members.part(event.slot, now, until)
+        if now < record.ready_at + PROBATION:
+            situation.count_failure(record, now, "it left as soon as it was ready")
 
 
 def _extended(situation: Situation, event: TimeExtended, _now: float) -> None:
@@ -119,7 +122,9 @@ def _limits_changed(situation: Situation, event: LimitsChanged, now: float) -> N
 
 def _stop_requested(situation: Situation, event: StopRequested, now: float) -> None:
     if situation.stop is None:
-        situation.stop = Stop(until=now + situation.limits.graceful_timeout)
+        patience = situation.limits.graceful_timeout
+        # Half of it is left to those who then have to finish what they hold.
+        situation.stop = Stop(until=now + patience, empty_until=now + patience / 2)
         how = "at once" if event.at_once else "gracefully"
         situation.note("stop", now, f"the server was asked to stop {how}", {})
     if event.at_once:

@@ -15,5 +15,6 @@ class PoolLimits:
     boot_timeout: float = 60.0  #: from the order to ready; 0 is for ever
     timeout: float = 30.0  #: one unit of work, or suspended; 0 is for ever
     graceful_timeout: float = 30.0  #: from the drain to the end
+    early_holders: bool = False  #: a worker may hold something before it says that it is ready
     fork: bool = False  #: workers are forked from a mold
     starting_at_once: int = 8  #: workers that boot at the same time, at most

@@ -54,7 +54,8 @@ def _look(situation: Situation, snapshot: Snapshot) -> Look | None:
         return None
     arrived, situation.arrived = situation.arrived, False
     idle = idle_slot(live, rows) is not None
-    spreads = situation.limits.scaling.capacity > 1 and len(rows) > 1
+    known = sum(row.is_known for row in rows.values())
+    spreads = situation.limits.scaling.capacity > 1 and known > 1
     queued = snapshot.queued
     if queued is None and arrived and not idle:
         queued = 1  # Nobody can count who waits, but whoever woke us found nobody free.
@@ -80,7 +81,7 @@ def _inputs(look: Look, situation: Situation) -> Inputs:
 
 
 def _retire(situation: Situation, slot: int, now: float) -> Action:
-    if situation.members.records[slot].state is State.STARTING:
+    if not situation.may_hold(situation.members.records[slot]):
         return situation.members.kill(slot, Cause.RETIRED, now)
     # Nobody is in a hurry where units may last: the others have room for who comes.
     patient = situation.limits.scaling.capacity > 1

@@ -16,7 +16,7 @@ def least_busy_slot(live: Iterable[WorkerRecord], rows: Mapping[int, Row]) -> in
     known = [
         (rows[record.slot].active, -record.slot)
         for record in live
-        if record.state is State.READY and record.slot in rows
+        if record.state is State.READY and record.slot in rows and rows[record.slot].is_known
     ]
     return -min(known)[1] if known else None
 
@@ -37,4 +37,6 @@ def surplus(live: Iterable[WorkerRecord], rows: Mapping[int, Row], target: int) 
 
 def _is_idle(record: WorkerRecord, rows: Mapping[int, Row]) -> bool:
     row = rows.get(record.slot)
-    return record.state is State.READY and row is not None and row.active == 0
+    if record.state is not State.READY or row is None:
+        return False
+    return row.is_known and row.active == 0

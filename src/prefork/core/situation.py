@@ -7,7 +7,7 @@ from prefork.core.journal import Decision, Inputs, Journal
 from prefork.core.limits import PoolLimits
 from prefork.core.members import Members
 from prefork.core.size import Change, Size
-from prefork.core.states import MOLD, WorkerRecord
+from prefork.core.states import MOLD, State, WorkerRecord
 from prefork.core.stopping import Phase, Stop
 from prefork.core.totals import Totals
 
@@ -46,6 +46,12 @@ class Situation:
         change = Change(before, self.size.target, f"the limits are {minimum} to {maximum} now")
         if change.after != change.before:
             self.note_change(change, now, {"minimum": minimum, "maximum": maximum})
+
+    def may_hold(self, record: WorkerRecord) -> bool:
+        """Tell whether the process may hold units, though perhaps it has not said so."""
+        if record.state is State.STARTING:
+            return self.limits.early_holders and record.loaded
+        return record.state in (State.READY, State.DRAINING)
 
     def learn_capacity(self, capacity: int | None, now: float) -> None:
         """Count on each worker for ``capacity`` units: what it is, only a worker can tell."""

@@ -13,6 +13,7 @@ class Row:
     stuck_since: float | None = None  #: its event loop has not gone round since, and should have
     leaving: bool = False  #: it has acknowledged the drain
     accepted: int = 0  #: connections taken so far; only its rising matters
+    is_known: bool = True  #: whether anybody has ever told what it holds
 
 
 @dataclass(frozen=True, slots=True)

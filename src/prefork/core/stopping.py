@@ -19,6 +19,7 @@ class Stop:
     """The end that the server is coming to."""
 
     until: float  #: whoever is still here then is killed
+    empty_until: float = float("inf")  #: the accept queues have time until then
     phase: Phase = Phase.ANNOUNCED
     at_once: bool = False
     next_look: float | None = None
@@ -37,7 +38,7 @@ class Stop:
         if self.next_look is not None and now < self.next_look:
             return
         self.next_look = min(now + LOOK_EVERY, self.until)
-        if not queued or now >= self.until:
+        if not queued or now >= min(self.until, self.empty_until):
             self.leave()
 
     def leave(self) -> None:

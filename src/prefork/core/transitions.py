@@ -6,7 +6,10 @@ from prefork.core.states import State, WorkerRecord
 
 TRANSITIONS: dict[tuple[State, type], State] = {
     (State.STARTING, WorkerReady): State.READY,
-    (State.STARTING, Drain): State.DRAINING,  # only a mold that must not be forked
+    (
+        State.STARTING,
+        Drain,
+    ): State.DRAINING,  # a mold, or an early holder
     (State.STARTING, Kill): State.KILLED,
     (State.READY, Drain): State.DRAINING,
     (State.READY, Kill): State.KILLED,

@@ -52,7 +52,11 @@ def settle(plan: Plan) -> None:
     if settings.umask is not None:
         os.umask(settings.umask)
     if settings.nice:
-        os.nice(settings.nice)
+        try:
+            os.nice(settings.nice)
+        except OSError as error:
+            reason = f"cannot become nicer by {settings.nice}: {error.strerror}"
+            raise HandlerError(reason) from error
     change_user(settings.user, settings.group)
 
 
