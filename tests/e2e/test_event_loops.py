@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import PID_ECHO
 from e2e.loops import SOURCES, STREAM, each_kind, each_loop
 from rig.clients import Held, Load, connect, read_all, read_line
+from rig.handlers import PID_ECHO
 from rig.processes import cpu_seconds, is_alive, status_field
 from rig.waiting import pause, stays, until
 

@@ -239,7 +239,7 @@ def test_what_one_worker_stores_the_others_find(store):
         busy = [worker["active"] for worker in server.status()["workers"]]
 
     assert 8 == sum(busy)
-    assert min(busy) > 0
+    assert sum(held > 0 for held in busy) > 1
 
 
 def _asked(client, request):
