@@ -44,7 +44,9 @@ def chosen(board, mine, slot=0):
     ("actives", "expected"),
     [
         ([0, 0], None),  # we are idle ourselves
-        ([2, 0], None),
+        ([1, 0], None),
+        ([2, 0], 101),
+        ([2, 1], None),
         ([3, 0], 101),
         ([3, 1], None),
         ([4, 1], 101),
@@ -58,7 +60,7 @@ def chosen(board, mine, slot=0):
 )
 def test_a_worker_gives_way_to_one_that_is_clearly_idler(board, actives, expected):
     """
-    To one that holds three units less, and a sixteenth; the one that holds fewest.
+    To one that holds three units less, and a sixteenth, or nothing; the one that holds fewest.
     """
     settle(board, *actives)
 

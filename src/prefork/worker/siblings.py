@@ -43,10 +43,11 @@ class Siblings:
     def idler_than(self, mine: int) -> Sibling | None:
         """Return a worker that is clearly better off with one unit more than we, if any.
 
-        It holds at least three units less than our ``mine``, and a sixteenth, and does not seem
-        to be blocked; of several it is the one that holds fewest.
+        It holds nothing, when we hold two units or more, or at least three less than our ``mine``,
+        and a sixteenth; and it does not seem to be blocked.  Of several it is the one that holds
+        fewest.
         """
-        limit = mine - max(mine // 16 + 1, 2)  # fewer than so many
+        limit = max(mine - max(mine // 16 + 1, 2), min(mine - 1, 1))  # fewer than so many
         if limit <= 0:
             return None
         active = self._active[: self._header[H_USED]].tolist()
