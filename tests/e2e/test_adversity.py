@@ -73,7 +73,7 @@ def test_the_log_of_a_full_pipe_follows_when_it_is_read(serve):
         for number in range(600):
             server.signal(signal.SIGTTIN if number % 2 else signal.SIGTTOU)
             server.signal(signal.SIGHUP)
-        server.ready(1) if server.status()["pool"]["maximum"] == 1 else server.ready(2)
+        until(lambda: _has_settled(server), what="a pool at its maximum")
         text = ""
 
         def read():
@@ -91,6 +91,11 @@ def test_the_log_of_a_full_pipe_follows_when_it_is_read(serve):
     finally:
         os.close(writer)
         os.close(reader)
+
+
+def _has_settled(server):
+    pool = server.status()["pool"]
+    return pool["ready"] == pool["maximum"] and not pool["starting"] + pool["draining"]
 
 
 @pytest.mark.parametrize("closed", ["a closed pipe", "nothing at all"])
