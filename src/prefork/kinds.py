@@ -35,6 +35,16 @@ KINDS: Final = {
     )
 }
 
+_POSITIONAL: Final = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+)
+_SERVED: Final = (
+    "served are handle(connection, address), async handle(reader, writer), "
+    "handle(data, address, reply), run(worker), and subclasses of asyncio.Protocol and of "
+    "socketserver.BaseRequestHandler"
+)
+
 
 def capacity_of(kind: str, threads: int, concurrency: int) -> int:
     """Return how many units a worker of ``kind`` can hold at once."""
@@ -79,17 +89,6 @@ def _serves_datagrams(target: object) -> bool | None:
     if _is_request_handler(target, socketserver.DatagramRequestHandler):
         return True
     return False if _is_request_handler(target, socketserver.StreamRequestHandler) else None
-
-
-_POSITIONAL: Final = (
-    inspect.Parameter.POSITIONAL_ONLY,
-    inspect.Parameter.POSITIONAL_OR_KEYWORD,
-)
-_SERVED: Final = (
-    "served are handle(connection, address), async handle(reader, writer), "
-    "handle(data, address, reply), run(worker), and subclasses of asyncio.Protocol and of "
-    "socketserver.BaseRequestHandler"
-)
 
 
 def kind_of(target: object, name: str, asked: str = "auto") -> str:

@@ -52,6 +52,11 @@ class Log:
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
 
+    @property
+    def pending(self) -> int:
+        """How many lines wait for their reader."""
+        return len(self._pending)
+
     def enabled(self, level: str) -> bool:
         """Tell whether events of ``level`` are written at all."""
         return LEVELS[level] >= self.threshold
@@ -195,7 +200,12 @@ def _quoted(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     text = str(value)
-    return text if _PLAIN.fullmatch(text) else _CONTROLS.sub(_escaped, _json(text))
+    return text if _PLAIN.fullmatch(text) else in_quotes(text)
+
+
+def in_quotes(text: str) -> str:
+    """Return ``text`` as it stands in a line of text if it is not plain; in JSON it is shorter."""
+    return _CONTROLS.sub(_escaped, _json(text))
 
 
 def _escaped(character: "re.Match[str]") -> str:

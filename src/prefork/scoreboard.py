@@ -68,8 +68,6 @@ KINDS: Final = tuple(
         "wsgi",
     ]
 )
-#: Those among them that serve in an event loop.
-LOOPS: Final = ("asyncio", "protocol")
 #: Numbers of the states in the header.
 SERVER_STATES: Final = ("", "starting", "running", "stopping", "reloading", "stopped")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from prefork.kinds import KINDS as HANDLERS
 from prefork.queues import Queue, queue_depths
 from prefork.scoreboard import (
     H_CRASHED,
@@ -30,7 +31,6 @@ from prefork.scoreboard import (
     H_TARGET,
     H_USED,
     KINDS,
-    LOOPS,
     R_GENERATION,
     R_PID,
     R_STARTED,
@@ -76,12 +76,16 @@ def status_of(board: Scoreboard, now: float) -> dict[str, Any]:
         "target": text["target"],
         "control": text["control"],
         "kind": kind or None,
-        "accept": "exclusive" if kind in LOOPS else text["accept"],
+        "accept": "exclusive" if _is_loop(kind) else text["accept"],
         "listeners": _listeners(text["listeners"]),
         "pool": _pool(board, workers),
         "totals": _totals(board),
         "workers": workers,
     }
+
+
+def _is_loop(kind: str) -> bool:
+    return kind in HANDLERS and HANDLERS[kind].event_loop
 
 
 def _listeners(listeners: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 from pathlib import Path
@@ -506,20 +507,23 @@ def test_a_default_timeout_harms_no_event_loop(serve, kind):
 
 
 @each_loop
-def test_a_protocol_may_hand_over_to_another(serve, loop):
+@pytest.mark.parametrize("slots", ["pass", '__slots__ = ("transport",)'])
+def test_a_protocol_may_hand_over_to_another(serve, loop, slots):
     """
     After ``set_protocol`` the end of the connection is still heard, and its place free again.
     """
-    source = """
+    source = f"""
     import asyncio
 
     class Second(asyncio.Protocol):
+        {slots}
         def __init__(self, transport):
             self.transport = transport
         def data_received(self, data):
             self.transport.write(b"second " + data)
 
     class First(asyncio.Protocol):
+        {slots}
         def connection_made(self, transport):
             self.transport = transport
         def data_received(self, data):
@@ -542,14 +546,16 @@ def test_a_protocol_may_hand_over_to_another(serve, loop):
 
 
 @each_loop
-def test_what_the_user_cancels_or_exits_harms_no_other_connection(serve, loop):
+@pytest.mark.parametrize("slots", ["pass", '__slots__ = ("transport",)'])
+def test_what_the_user_cancels_or_exits_harms_no_other_connection(serve, loop, slots):
     """
     SystemExit in a protocol is its own failure; and our tasks outlast ``all_tasks`` cancelled.
     """
-    source = """
+    source = f"""
     import asyncio, sys
 
     class Handle(asyncio.Protocol):
+        {slots}
         def connection_made(self, transport):
             self.transport = transport
         def data_received(self, data):
@@ -636,6 +642,28 @@ def test_a_client_that_reads_nothing_is_left_after_a_while(serve, loop):
         until(lambda: server.status()["totals"]["handled"] == 1, what="its end", limit=5)
 
     assert [] == server.all("worker hung")
+
+
+@each_loop
+def test_a_client_that_reads_slowly_gets_all(serve, loop):
+    """
+    It may take many times ``timeout``, as long as it goes on.
+    """
+    source = """
+    async def handle(reader, writer):
+        writer.write(bytes(30_000_000))
+    """
+    server = serve("-w", "1", "--timeout", "0.2", "--loop", loop, source=source).ready(1)
+
+    with connect(server.address) as client:
+        received = 0
+        while data := client.recv(2_000_000, socket.MSG_WAITALL):
+            received += len(data)
+            pause(0.1)  # in all seven times as long as ``timeout``
+
+    assert 30_000_000 == received
+    until(lambda: server.status()["totals"]["handled"] == 1, what="its end")
+    assert 0 == server.status()["totals"]["failed"]
 
 
 def test_a_forked_child_of_a_handler_ends_as_any_process(serve):

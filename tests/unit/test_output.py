@@ -5,9 +5,10 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.arbiter.output import LONGEST, Cutter, Output
+from prefork.arbiter.output import LONGEST, Cutter, Output, pieces
+from prefork.log import in_quotes
 
-pieces = st.lists(
+chunks = st.lists(
     st.one_of(
         st.binary(max_size=20),
         st.builds(bytes.__mul__, st.sampled_from([b"x", b"\n", b"\xff", "ä€𝄞".encode()]),
@@ -17,7 +18,7 @@ pieces = st.lists(
 )  # fmt: skip
 
 
-@given(pieces)
+@given(chunks)
 def test_no_byte_is_lost_and_no_line_is_too_long(parts):
     """
     However it comes in pieces, the lines together are what was printed.
@@ -65,9 +66,33 @@ def test_the_last_words_of_a_pipe_that_others_hold_are_bounded():
     output = Output("stdout", reader)
     os.write(writer, b"a\n" * 10_000 + b"end")
 
-    assert 5_000 > len(list(output.last_words(8192))) > 4_000
-    assert [*["a"] * 5_903, "a"][:1] == list(output.last_words(1 << 20))[:1]
-    assert [] == output.read()
+    output.read_last_words(8192)
+    assert ["a"] * 4096 == list(output.lines)
+    output.read_last_words(1 << 20)
+    assert [*["a"] * 10_000, "end"] == list(output.lines)
+    assert not output.read()
+    assert output.is_open
     os.close(writer)
-    assert output.read() is None
+    assert not output.read()
+    assert not output.is_open
     output.close()
+
+
+@given(st.text(st.sampled_from('a"\n\x00\x7f\x9fä€𝄞'), max_size=200).map(lambda text: text * 40))
+def test_a_piece_fits_with_the_escapes_of_the_log(line):
+    """
+    Whatever has to be escaped, nothing is lost and no piece becomes too long.
+    """
+    found = list(pieces(line))
+
+    assert line == "".join(found)
+    assert all(len(in_quotes(piece).encode()) <= LONGEST for piece in found)
+
+
+def test_a_carriage_return_within_a_long_line_stays():
+    """
+    Only the one at the end of a line belongs to its end.
+    """
+    line = "x" * (LONGEST - 1) + "\r" + "y"
+
+    assert line == "".join(Cutter().feed(line.encode() + b"\r\n"))

@@ -1,9 +1,11 @@
 """What a program prints, cut into lines for the log."""
 
-import json
 import os
+from collections import deque
 from collections.abc import Iterator
 from typing import Final
+
+from prefork.log import in_quotes
 
 #: Bytes of a line; what is longer goes on in the next one.  With its fields, a line of the log
 #: still fits into what a pipe takes in one piece.
@@ -15,8 +17,8 @@ AT_ONCE: Final = 4096
 
 
 def pieces(line: str) -> Iterator[str]:
-    """Yield ``line`` in pieces that are not too long as text of JSON, which has its escapes."""
-    if len(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace")) <= LONGEST:
+    """Yield ``line`` in pieces that are not too long with the escapes of the log."""
+    if len(in_quotes(line).encode("utf-8", "replace")) <= LONGEST:
         yield line
     else:
         middle = len(line) // 2
@@ -34,7 +36,7 @@ class Cutter:
         """Yield each line that ``data`` completes, without its end."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            yield from (_text(part) for part in _parts(line))
+            yield from map(_text, _parts(line.removesuffix(b"\r")))
         if len(self._rest) > LONGEST:
             *parts, self._rest = _parts(self._rest)
             yield from map(_text, parts)
@@ -43,7 +45,7 @@ class Cutter:
         """Yield what is left, a line without its end."""
         rest, self._rest = self._rest, b""
         if rest:
-            yield _text(rest)
+            yield _text(rest.removesuffix(b"\r"))
 
 
 def _parts(line: bytes) -> list[bytes]:
@@ -59,7 +61,7 @@ def _parts(line: bytes) -> list[bytes]:
 
 
 def _text(line: bytes) -> str:
-    return line.removesuffix(b"\r").decode("utf-8", "replace")
+    return line.decode("utf-8", "replace")
 
 
 class Output:
@@ -68,30 +70,36 @@ class Output:
     def __init__(self, stream: str, fd: int) -> None:
         self.stream = stream
         self.fd = fd
+        self.is_open = True  #: more may come
+        self.lines: deque[str] = deque()  #: read, but not yet in the log
         self._cutter = Cutter()
 
-    def read(self) -> list[str] | None:
-        """Return the lines that have come, not all if they are many; None at the end."""
+    def read(self) -> bool:
+        """Read lines, not all if they are many; tell whether anything was there."""
         try:
             data = os.read(self.fd, AT_ONCE)
         except BlockingIOError:
-            return []
-        return list(self._cutter.feed(data)) if data else None
+            return False
+        if data:
+            self._take(self._cutter.feed(data))
+        else:
+            self.is_open = False
+            self._take(self._cutter.end())
+        return bool(data)
 
-    def last_words(self, most: int) -> Iterator[str]:
-        """Yield what is left to read, ``most`` bytes of it; for a program that has ended.
+    def read_last_words(self, most: int) -> None:
+        """Read what is left, ``most`` bytes of it; for a program that has ended.
 
         Others that it has left behind may hold the pipe open, and go on writing.
         """
         for _ in range(most // AT_ONCE):
-            try:
-                data = os.read(self.fd, AT_ONCE)
-            except BlockingIOError:
+            if not self.read():
                 break
-            if not data:
-                break
-            yield from self._cutter.feed(data)
-        yield from self._cutter.end()
+        self._take(self._cutter.end())
+
+    def _take(self, lines: Iterator[str]) -> None:
+        for line in lines:
+            self.lines.extend(pieces(line))
 
     def close(self) -> None:
         """Let go of our end; whoever still writes to the other meets with EPIPE."""

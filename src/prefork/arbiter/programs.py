@@ -12,7 +12,8 @@ from typing import Final
 
 from prefork.arbiter.news import News, fields
 from prefork.arbiter.notifications import Said, parse
-from prefork.arbiter.output import Output, pieces
+from prefork.arbiter.output import Output
+from prefork.arbiter.printing import Printing
 from prefork.arbiter.programrow import ProgramRow
 from prefork.backends.child import Child
 from prefork.backends.posix import PosixBackend
@@ -29,9 +30,6 @@ LETTERS_LEFT: Final = 512
 
 #: Seconds that a hung program has, after SIGABRT, to print its stacks.
 ABORT_PATIENCE: Final = 1.0
-
-#: Bytes of a dead program's output that are still read: several pipes full.
-LAST_WORDS: Final = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,6 @@ class Program:
 
     child: Child
     notify: NotifySocket
-    outputs: list[Output]
     row: ProgramRow
     spoke: bool = False  #: it has notified us; so it will say itself when it is ready
     ready: bool = False
@@ -100,6 +97,7 @@ class Programs:
         self._selector = selector
         self._conduct = conduct
         self._by_slot: dict[int, Program] = {}
+        self._printing = Printing(news.log, selector)
 
     def start(self, slot: int, generation: int) -> Child:
         """Start what becomes the program in ``slot``; raises OSError."""
@@ -118,13 +116,11 @@ class Programs:
             child = self._backend.spawn_program(slot, generation, self._conduct.plan, means)
             opened.pop_all()
         row = ProgramRow(self._news.board.row_of(slot), self._conduct.timeout)
-        program = Program(child, notify, outputs, row)
+        program = Program(child, notify, row)
         self._by_slot[slot] = program
         heard = partial(self._hear_letters, program)
         self._selector.register(notify.socket, selectors.EVENT_READ, heard)
-        for output in outputs:
-            read = partial(self._read, program, output)
-            self._selector.register(output.fd, selectors.EVENT_READ, read)
+        self._printing.add(child, outputs)
         return child
 
     def runs(self, child: Child) -> None:
@@ -145,9 +141,9 @@ class Programs:
 
     def deadline(self) -> float | None:
         """Return when to look next; None if nothing is due."""
-        due = (
-            moment for each in self._by_slot.values() for moment in (each.ready_at, each.kill_at)
-        )
+        programs = self._by_slot.values()
+        due = [self._printing.deadline()]
+        due += [moment for each in programs for moment in (each.ready_at, each.kill_at)]
         return min((moment for moment in due if moment is not None), default=None)
 
     def look(self, now: float) -> None:
@@ -158,6 +154,7 @@ class Programs:
             if program.kill_at is not None and now >= program.kill_at:
                 program.kill_at = None
                 self._backend.kill(program.child)
+        self._printing.look(now)
 
     def last_words(self, child: Child) -> None:
         """Hear what the program has said before its end."""
@@ -165,17 +162,14 @@ class Programs:
         for _ in range(LETTERS_LEFT // LETTERS_AT_ONCE):
             if not self._hear_letters(program):
                 break
-        for output in program.outputs:
-            for line in output.last_words(LAST_WORDS):
-                self._log_line(program, output, line)
+        self._printing.last_words(child)
 
     def forget(self, child: Child) -> None:
         """Let go of what we hold for the program, which is gone."""
         program = self._by_slot.pop(child.slot)
         self._selector.unregister(program.notify.socket)
         program.notify.close()
-        for output in program.outputs:
-            self._close(output)
+        self._printing.forget(child)
 
     def _ready(self, program: Program, now: float) -> None:
         program.ready_at = None
@@ -236,20 +230,3 @@ class Programs:
             program.warned.add(what)
             log = self._news.log
             log.warning("notification ignored", **fields(program.child), reason=reason)
-
-    def _read(self, program: Program, output: Output) -> None:
-        lines = output.read()
-        if lines is None:  # closed by the program, which may live on
-            self._selector.unregister(output.fd)
-            lines = list(output.last_words(0))
-        for line in lines:
-            self._log_line(program, output, line)
-
-    def _log_line(self, program: Program, output: Output, line: str) -> None:
-        for piece in pieces(line):
-            self._news.log.info("output", **fields(program.child), stream=output.stream, line=piece)
-
-    def _close(self, output: Output) -> None:
-        with contextlib.suppress(KeyError):  # at its end it was left before
-            self._selector.unregister(output.fd)
-        output.close()

@@ -56,6 +56,7 @@ def run(argv: Sequence[str]) -> int:
     ).settings
     settings = replace(settings, kind="command", command=tuple(command))
     _check_tokens(settings)
+    _check_readiness(settings)
     _check_program(settings)
     exec_arbiter(settings)
 
@@ -94,6 +95,18 @@ def _check_tokens(settings: Settings) -> None:
     problems = list(unknown(settings.command[1:], len(settings.bind), has_port=has_port))
     if problems:
         raise SettingsError(problems)
+
+
+def _check_readiness(settings: Settings) -> None:
+    """Raise SettingsError when a silent program would be hung before it counted as ready."""
+    after, limit = settings.ready_after, settings.boot_timeout
+    if limit and after >= limit:
+        raise SettingsError(
+            [
+                f"ready-after is {after:g} and boot-timeout {limit:g}: a program that says nothing "
+                "would be hung before it is ready; ready-after is below boot-timeout, or 0"
+            ]
+        )
 
 
 def _has_port(text: str) -> bool:

@@ -32,7 +32,6 @@ def contradictions(values: Values, given: Layer, surroundings: Surroundings) -> 
     yield from _blocking_on_several(values, given)
     yield from _kind_of_addresses(values, given)
     yield from _delays(values, given)
-    yield from _readiness(values, given)
     yield from _accounts(values, given, surroundings)
     yield from _directory(values, given, surroundings)
 
@@ -85,17 +84,6 @@ def _delays(values: Values, given: Layer) -> Iterator[str]:
             f"{first:g}",
             given["restart-delay"],
             f"it is at most restart-delay-max, which is {longest:g} ({source})",
-        )
-
-
-def _readiness(values: Values, given: Layer) -> Iterator[str]:
-    after, limit = values.get("ready-after"), values.get("boot-timeout")
-    if after and limit and after >= limit and given["ready-after"].source != "default":
-        yield sentence(
-            "ready-after",
-            f"{after:g}",
-            given["ready-after"],
-            f"it is below boot-timeout, which is {limit:g} ({given['boot-timeout'].source})",
         )
 
 

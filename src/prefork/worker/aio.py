@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,18 +102,15 @@ class Connections:
         A client that reads nothing within ``timeout`` is left: nobody else would ever end it.
         """
         transport = writer.transport
-        while True:
-            before = transport.get_write_buffer_size()
-            try:
-                async with asyncio.timeout(self._patience):
-                    await writer.wait_closed()
-            except TimeoutError:
-                if transport.get_write_buffer_size() < before:
-                    continue
+        left = transport.get_write_buffer_size()
+        # Not by asyncio.timeout: to cancel the waiting cancels what is waited for.
+        closed = asyncio.ensure_future(writer.wait_closed())
+        while not (await asyncio.wait([closed], timeout=self._patience))[0]:
+            before, left = left, transport.get_write_buffer_size()
+            if left >= before:
                 transport.abort()
-            except OSError:
-                pass  # the client is gone
-            return
+        with suppress(OSError, asyncio.CancelledError):  # the client is gone
+            closed.result()
 
     async def _protocol(self, connection: socket.socket, token: int) -> bool:
         protocol = self._target()

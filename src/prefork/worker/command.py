@@ -7,6 +7,7 @@ the program is the arbiter's own child.  The channel closes by itself when the p
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -83,7 +84,14 @@ def _become(plan: Plan, slot: int, channel: socket.socket) -> None:
     try:
         os.execvpe(program, argv, environ)
     except OSError as error:
-        raise HandlerError(f"{program} cannot be run: {error.strerror}") from error
+        raise HandlerError(f"{program} cannot be run: {_reason(program, error)}") from error
+
+
+def _reason(program: str, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError) and shutil.which(program) is not None:
+        # execve(2) gives the same error for what the program itself needs to run.
+        return "its interpreter, which it names in its first line or as an ELF file, is missing"
+    return error.strerror or str(error)
 
 
 def _conventions(settings: Settings, listeners: int) -> dict[str, str]:

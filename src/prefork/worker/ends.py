@@ -11,12 +11,13 @@ from typing import Any, Final
 _RAISED: Final = (Exception, SystemExit, KeyboardInterrupt)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ends:
-    """What is called for a connection, whatever its protocol does."""
+    """What is called for one connection, whatever its protocol does."""
 
     failed: Callable[[BaseException], None]  #: a method has raised; the connection is closed
     lost: Callable[[], None]  #: after ``connection_lost``
+    transport: asyncio.Transport | None = None  #: from ``connection_made`` to ``connection_lost``
 
 
 def observe(protocol: asyncio.BaseProtocol, ends: Ends) -> None:
@@ -27,12 +28,12 @@ def observe(protocol: asyncio.BaseProtocol, ends: Ends) -> None:
     takes no attributes; then its class is replaced by a subclass that differs in this alone.
     Raises TypeError or AttributeError for one that allows neither.
     """
-    wrapped = {
+    methods = {
         name: functools.partial(wrapper, protocol, ends, getattr(protocol, name))
-        for name, wrapper in _wrappers(protocol).items()
+        for name, wrapper in _wrappers(type(protocol)).items()
     }
     try:
-        for name, method in wrapped.items():
+        for name, method in methods.items():
             object.__setattr__(protocol, name, method)  # also of a frozen dataclass
     except AttributeError:
         cls, all_ends = _observed(type(protocol))  # type: ignore[arg-type]  # hashable
@@ -40,8 +41,8 @@ def observe(protocol: asyncio.BaseProtocol, ends: Ends) -> None:
         all_ends[id(protocol)] = ends
 
 
-def _wrappers(protocol: asyncio.BaseProtocol) -> dict[str, Callable[..., Any]]:
-    data = "buffer_updated" if isinstance(protocol, asyncio.BufferedProtocol) else "data_received"
+def _wrappers(cls: type[asyncio.BaseProtocol]) -> dict[str, Callable[..., None]]:
+    data = "buffer_updated" if issubclass(cls, asyncio.BufferedProtocol) else "data_received"
     return {"connection_made": _made, "connection_lost": _lost, data: _received}
 
 
@@ -51,31 +52,33 @@ def _made(
     made: Callable[[Any], None],
     transport: asyncio.Transport,
 ) -> None:
-    try:
-        made(transport)
-    except _RAISED as error:
-        ends.failed(error)
-        transport.abort()
-        return
-    # For a protocol of the user's own making this is the one way to its transport.
-    with suppress(AttributeError):
-        object.__setattr__(protocol, "_prefork_transport", transport)
-    _follow(protocol, ends, transport)
+    ends.transport = transport
+    _call(protocol, ends, made, transport)
 
 
 def _received(
     protocol: asyncio.BaseProtocol, ends: Ends, received: Callable[[Any], None], data: Any
 ) -> None:
-    transport: asyncio.Transport | None = getattr(protocol, "_prefork_transport", None)
+    _call(protocol, ends, received, data)
+
+
+def _call(
+    protocol: asyncio.BaseProtocol, ends: Ends, method: Callable[[Any], None], argument: Any
+) -> None:
+    transport = ends.transport
     try:
-        received(data)
+        method(argument)
     except _RAISED as error:
         ends.failed(error)
         if transport is not None:
             transport.abort()
         return
-    if transport is not None and transport.get_protocol() is not protocol:
-        _follow(protocol, ends, transport)
+    successor = protocol if transport is None else transport.get_protocol()
+    if successor is not protocol:
+        # It has handed its connection over.  A protocol that cannot be observed, as that of TLS,
+        # tells the one before it of the end.
+        with suppress(AttributeError, TypeError):
+            observe(successor, ends)
 
 
 def _lost(
@@ -84,8 +87,8 @@ def _lost(
     lost: Callable[[Exception | None], None],
     error: Exception | None,
 ) -> None:
-    with suppress(AttributeError):
-        object.__delattr__(protocol, "_prefork_transport")
+    del protocol
+    ends.transport = None
     try:
         lost(error)
     except _RAISED as raised:
@@ -94,32 +97,19 @@ def _lost(
         ends.lost()
 
 
-def _follow(protocol: asyncio.BaseProtocol, ends: Ends, transport: asyncio.Transport) -> None:
-    """Observe the protocol that ``protocol`` has handed its connection over to, if it has."""
-    successor = transport.get_protocol()
-    if successor is not protocol:
-        # One that cannot be observed, as that of TLS, tells the one before it of the end.
-        with suppress(AttributeError, TypeError):
-            observe(successor, ends)
-
-
 @functools.cache
 def _observed(cls: type[Any]) -> tuple[type[Any], dict[int, Ends]]:
-    """Return a subclass of ``cls``, and what is called for each of its instances."""
+    """Return a subclass of ``cls``, and what is called for each of its instances, by its id."""
     all_ends: dict[int, Ends] = {}
 
-    def method(name: str, wrapper: Callable[..., Any]) -> Callable[..., None]:
+    def method(name: str, wrapper: Callable[..., None]) -> Callable[..., None]:
         original = getattr(cls, name)
 
         def wrapped(self: Any, argument: Any) -> None:
-            ends = all_ends.pop(id(self)) if name == "connection_lost" else all_ends[id(self)]
+            ends = all_ends.pop(id(self)) if wrapper is _lost else all_ends[id(self)]
             wrapper(self, ends, functools.partial(original, self), argument)
 
         return wrapped
 
-    members: dict[str, Any] = {
-        "__slots__": (),
-        "connection_made": method("connection_made", _made),
-        "connection_lost": method("connection_lost", _lost),
-    }
-    return type(cls.__name__, (cls,), members), all_ends
+    members = {name: method(name, wrapper) for name, wrapper in _wrappers(cls).items()}
+    return type(cls.__name__, (cls,), {"__slots__": (), **members}), all_ends

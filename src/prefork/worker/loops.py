@@ -38,6 +38,14 @@ class TurnSelector(selectors.DefaultSelector):
         return events
 
 
+class TurnLoop(asyncio.SelectorEventLoop):
+    """asyncio's loop, with a selector that tells its turns."""
+
+    def __init__(self, row: Row) -> None:
+        self.turns = TurnSelector(row)
+        super().__init__(self.turns)
+
+
 def loop_factory(asked: str, row: Row, timeout: float) -> Callable[[], asyncio.AbstractEventLoop]:
     """Return what makes the loop: uvloop's where it is installed, unless ``asked`` says another.
 
@@ -46,7 +54,7 @@ def loop_factory(asked: str, row: Row, timeout: float) -> Callable[[], asyncio.A
     uvloop = load_uvloop(asked)
     if uvloop is not None:
         return lambda: _beating(uvloop.new_event_loop(), row, timeout)
-    return lambda: asyncio.SelectorEventLoop(TurnSelector(row))
+    return lambda: TurnLoop(row)
 
 
 def load_uvloop(asked: str) -> Any:
@@ -88,12 +96,10 @@ def epoll_of(loop: asyncio.AbstractEventLoop) -> "select.epoll | None":
     """Return the epoll that ``loop`` waits in, or None where it has none that we can reach."""
     if not _HAS_EPOLL:
         return None
-    # The selector of asyncio's own loop; the number of uvloop's, which its own tests use.
-    selector = getattr(loop, "_selector", None)
-    if isinstance(selector, selectors.EpollSelector):
-        fd = selector.fileno()
+    if isinstance(loop, TurnLoop) and isinstance(loop.turns, selectors.EpollSelector):
+        fd = loop.turns.fileno()
     elif (number := getattr(loop, "_get_backend_id", None)) is not None:
-        fd = number()
+        fd = number()  # of uvloop, whose own tests use it
     else:
         return None
     # A duplicate, for the object closes what it is given, perhaps after the loop has done so.

@@ -82,7 +82,7 @@ class Service:
         gate.close()
 
     async def _outlast(self, wait: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        """Wait, even if the user's code cancels every task there is: ours is not his."""
+        """Wait, even if the user's code cancels every task there is: ours are none of them."""
         while True:
             try:
                 await wait()
