@@ -10,7 +10,43 @@ from typing import Any
 import pytest
 
 from rig.handlers import PID_ECHO
-from rig.server import Server
+from rig.hosts import Host
+from rig.server import HERE, Server
+from rig.systems import runs_here
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """
+    ``--wine``: servers run in the Windows Python that tests/wine/make.py has made.
+    """
+    parser.addoption("--wine", action="store_true", help="run the tests of Windows, under Wine")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """
+    Leaves out what is not for the system at hand; tests/wine has its own idea of that.
+    """
+    wine = config.getoption("--wine")
+    theirs = Path(__file__).parent / "wine"
+    chosen = {
+        item: item.path.is_relative_to(theirs) or runs_here(item, wine=wine) for item in items
+    }
+    config.hook.pytest_deselected(items=[item for item in items if not chosen[item]])
+    items[:] = [item for item in items if chosen[item]]
+
+
+@pytest.fixture(scope="session")
+def host(pytestconfig: pytest.Config) -> Iterator[Host]:
+    """
+    Where the servers run.
+    """
+    if not pytestconfig.getoption("--wine"):
+        yield HERE
+        return
+    from wine.host import warm_host
+
+    with warm_host() as windows:
+        yield windows
 
 
 @pytest.fixture
@@ -39,7 +75,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def start(tmp_path: Path, runtime: Path) -> Iterator[Callable[..., Server]]:
+def start(tmp_path: Path, runtime: Path, host: Host) -> Iterator[Callable[..., Server]]:
     """
     Starts servers, ``start("serve", "app", …)``, and ends them whatever happens.
     """
@@ -47,7 +83,7 @@ def start(tmp_path: Path, runtime: Path) -> Iterator[Callable[..., Server]]:
 
     def start_server(*arguments: str, **options: Any) -> Server:
         given = {"directory": tmp_path, "runtime": runtime, **options}
-        servers.append(Server(arguments, **given))
+        servers.append(host.server(arguments, **given))
         return servers[-1]
 
     yield start_server

@@ -55,7 +55,10 @@ def parse_address(text: str) -> Address:
         case ("fd", rest) if rest.isascii() and rest.isdigit() and len(rest) < 10:
             return Address("fd", fd=int(rest))
         case ("fd", _):
-            raise ListenError(f"{text!r} needs the number of an open descriptor, as in fd://3")
+            raise ListenError(
+                f"{text!r} needs the number of an open descriptor, as in fd://3, or on Windows of "
+                "a socket's handle"
+            )
         case (scheme, _):
             raise ListenError(
                 f"{text!r} has the unknown scheme {scheme!r}; "

@@ -4,8 +4,9 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Iterable
-from contextlib import suppress
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal
 
@@ -14,10 +15,11 @@ from prefork.errors import ListenError
 
 #: Options of ip(7) and ipv6(7): with each datagram comes the address it was sent to.
 IP_PKTINFO: Final = 8
-_PKTINFO: Final = {
-    socket.AF_INET: (socket.IPPROTO_IP, IP_PKTINFO),
-    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO),
-}
+if sys.platform != "win32":
+    _PKTINFO: Final = {
+        socket.AF_INET: (socket.IPPROTO_IP, IP_PKTINFO),
+        socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO),
+    }
 _INTERNET: Final = (socket.AF_INET, socket.AF_INET6)
 
 
@@ -50,9 +52,22 @@ def takes_datagrams(addresses: Iterable[Address]) -> set[bool]:
         if address.scheme != "fd":
             found.add(known[address.scheme])
             continue
-        with suppress(OSError), socket.socket(fileno=os.dup(address.fd)) as sock:
+        with suppress(OSError), _looked_at(address.fd) as sock:
             found.add(is_datagram(sock))
     return found
+
+
+@contextmanager
+def _looked_at(fd: int) -> Iterator[socket.socket]:
+    """Yield the inherited socket ``fd``, which stays open; raises OSError when it is none."""
+    sock = socket.socket(fileno=fd if sys.platform == "win32" else os.dup(fd))
+    try:
+        yield sock
+    finally:
+        if sys.platform == "win32":
+            sock.detach()
+        else:
+            sock.close()
 
 
 def _bound_internet(address: Address, backlog: int) -> tuple[socket.socket, Address]:
@@ -60,14 +75,19 @@ def _bound_internet(address: Address, backlog: int) -> tuple[socket.socket, Addr
     family, _, _, _, where = socket.getaddrinfo(
         address.host, address.port, type=kind, flags=socket.AI_PASSIVE
     )[0]
-    sock = socket.socket(family, kind)
+    # With its protocol: asyncio looks at that, and Windows does not tell it afterwards.
+    sock = socket.socket(family, kind, socket.IPPROTO_TCP if kind == socket.SOCK_STREAM else 0)
     try:
         if family == socket.AF_INET6:
             # So that 0.0.0.0 and [::] can be listened on side by side.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if kind == socket.SOCK_STREAM:
+        if sys.platform == "win32":
+            # There SO_REUSEADDR lets two servers bind one address, and nothing tells who gets what.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        elif kind == socket.SOCK_STREAM:
             # Not for datagrams: two servers could bind one address, and the last would get all.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if kind == socket.SOCK_STREAM:
             # Accepted connections inherit it on Linux.  Without it a handler that answers in two
             # writes waits 40 ms for the client's delayed acknowledgement.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -88,7 +108,7 @@ def _tell_destinations(sock: socket.socket) -> None:
 
     The answer has to come from there: a client takes none from elsewhere.
     """
-    if is_wildcard(sock):
+    if sys.platform != "win32" and is_wildcard(sock):
         level, option = _PKTINFO[sock.family]
         sock.setsockopt(level, option, 1)
 
@@ -134,7 +154,8 @@ def adopted(address: Address) -> tuple[socket.socket, Address]:
 
     Raises ListenError when it cannot be served, OSError when it is no socket.
     """
-    sock = socket.socket(fileno=os.dup(address.fd))
+    # Windows has no copies of sockets within a process, and needs none: this one is a handle.
+    sock = socket.socket(fileno=address.fd if sys.platform == "win32" else os.dup(address.fd))
     try:
         if is_datagram(sock):
             where = _datagram_address(sock)
@@ -148,14 +169,15 @@ def adopted(address: Address) -> tuple[socket.socket, Address]:
     except BaseException:
         sock.close()
         raise
-    # The original stays open for nobody: a worker would inherit it under two numbers.
-    os.close(address.fd)
+    if sys.platform != "win32":
+        # The original stays open for nobody: a worker would inherit it under two numbers.
+        os.close(address.fd)
     return sock, where
 
 
 def _datagram_address(sock: socket.socket) -> Address | None:
     """Return where a socket for datagrams is bound; None if nobody could send to it."""
-    if sock.family != socket.AF_UNIX and sock.family not in _INTERNET:
+    if sys.platform != "win32" and sock.family not in (*_INTERNET, socket.AF_UNIX):
         return None
     where = _address("udp", "unixgram", sock)
     return where if where.path or where.port else None
@@ -165,7 +187,7 @@ def _address(
     internet: Literal["tcp", "udp"], local: Literal["unix", "unixgram"], sock: socket.socket
 ) -> Address:
     name = sock.getsockname()
-    if sock.family == socket.AF_UNIX:
+    if sock.family not in _INTERNET:
         if isinstance(name, bytes):
             return Address(local, path="@" + os.fsdecode(name[1:])) if name else Address(local)
         return Address(local, path=name)

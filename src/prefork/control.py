@@ -8,23 +8,50 @@ import contextlib
 import os
 import selectors
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
-from prefork.binding import remove_stale_socket
 from prefork.errors import ControlError
-from prefork.listeners import file_identity
 from prefork.wire import Lines
+
+if sys.platform != "win32":
+    from prefork.endpoints.unix import UnixEndpoint
+if TYPE_CHECKING:
+    from prefork.endpoints.secret import Secret
 
 Reply = Callable[[dict[str, Any]], None]
 Handle = Callable[[bytes, Reply], None]
 
 REQUEST_LIMIT: Final = 64 * 1024  #: bytes of a request
 REPLY_LIMIT: Final = 64 * 1024 * 1024  #: bytes that may wait for a slow client
-CLIENTS_LIMIT: Final = 32
+GREETING_LIMIT: Final = 512  #: bytes of the line that tells the token, and of what a stranger says
+CLIENTS_LIMIT: Final = 32  #: operators; and as many strangers who may yet turn out to be some
+
+
+class Endpoint(Protocol):
+    """Where operators connect."""
+
+    @property
+    def address(self) -> str:
+        """What an operator is told."""
+
+    @property
+    def listener(self) -> socket.socket:
+        """Listens, and does not block."""
+
+    @property
+    def secret(self) -> "Secret | None":
+        """What the first line of a client must tell; None where the system tells who it is."""
+
+    def admits(self, connection: socket.socket) -> bool:
+        """Tell whether the client may say anything at all."""
+
+    def close(self) -> None:
+        """Stop listening, and leave nothing behind."""
 
 
 class ControlServer:
@@ -35,19 +62,25 @@ class ControlServer:
         address: str,
         selector: selectors.BaseSelector,
         handle: Handle,
+        secret: Path | None = None,
     ) -> None:
-        """Listen on ``address``, ``unix:PATH`` or ``unix:@NAME``; raises OSError."""
-        self.address = address
-        self._path = address.removeprefix("unix:")
+        """Listen on ``address``: ``unix:PATH``, ``unix:@NAME`` or ``tcp://127.0.0.1:PORT``.
+
+        ``secret`` is the file to keep the token in that TCP needs.  Raises OSError.
+        """
+        self._endpoint = _opened(address, secret)
+        self.address = self._endpoint.address  #: with the port that 0 has become
         self._selector = selector
         self._handle = handle
         self._clients: dict[Client, None] = {}  # in the order of their arrival
-        self._socket = _listen(self._path)
-        self._file = None if self._path.startswith("@") else file_identity(Path(self._path))
         # Given up for an operator when there is no other descriptor left: that is when one
         # is needed most.
-        self._reserve: int | None = os.dup(self._socket.fileno())
-        selector.register(self._socket, selectors.EVENT_READ, self._accept)
+        try:
+            self._reserve = _reserve(self._endpoint.listener)
+        except OSError:
+            self._endpoint.close()
+            raise
+        selector.register(self._endpoint.listener, selectors.EVENT_READ, self._accept)
         self._accepting = True
 
     def close(self) -> None:
@@ -55,32 +88,68 @@ class ControlServer:
         for client in tuple(self._clients):
             client.close()
         self._pause()
-        self._socket.close()
         if self._reserve is not None:
             os.close(self._reserve)
-        path = Path(self._path)
-        if self._file is not None and file_identity(path) == self._file:
-            path.unlink()
+        self._endpoint.close()
 
     def _accept(self) -> None:
         try:
-            connection, _ = self._socket.accept()
-        except BlockingIOError:
+            connection, _ = self._endpoint.listener.accept()
+        except (BlockingIOError, ConnectionError):  # nobody, or nobody any more
             return
         except OSError:
             self._make_room()
             return
-        if not _may_operate(connection):
+        if not self._endpoint.admits(connection):
             connection.close()
             return
-        if len(self._clients) >= CLIENTS_LIMIT:
-            next(iter(self._clients)).close()  # silent for longest, most likely
-        client = Client(connection, self._selector, self._handle, self._forget)
+        secret = self._endpoint.secret
+        self._drop_one_of_many(known=secret is None)
+        client = Client(connection, self._selector, self, secret)
         self._clients[client] = None
 
+    def answer(self, line: bytes, client: "Client") -> None:
+        """Have a request of ``client`` handled."""
+        try:
+            self._handle(line, lambda result: client.reply({"ok": True, "result": result}))
+        except ControlError as error:
+            client.reply({"ok": False, "error": str(error)})
+
+    def welcome(self) -> None:
+        """Make room for a stranger who has turned out to be an operator."""
+        self._drop_one_of_many(known=True)
+
+    def forget(self, client: "Client") -> None:
+        """Take what ``client``, which is closed, has left free."""
+        self._clients.pop(client, None)
+        with contextlib.suppress(OSError):
+            if self._reserve is None:
+                self._reserve = _reserve(self._endpoint.listener)
+        if not self._accepting:
+            self._selector.register(self._endpoint.listener, selectors.EVENT_READ, self._accept)
+            self._accepting = True
+
+    def _drop_one_of_many(self, *, known: bool) -> None:
+        """Drop the first of the operators, or of the strangers, if there is no room for one more.
+
+        It has been silent for longest, most likely.  However many strangers come, they drive out
+        only one another.
+        """
+        same = [client for client in self._clients if client.is_known == known]
+        if len(same) >= CLIENTS_LIMIT:
+            same[0].close()
+
     def _make_room(self) -> None:
-        """Give up the reserve for the operator who waits; without one, wait for a client to go."""
-        if self._reserve is not None:
+        """Find a descriptor for the operator who waits; without one, wait for a client to go.
+
+        A stranger's is given up first, then the reserve.
+        """
+        stranger = next((client for client in self._clients if not client.is_known), None)
+        if stranger is not None:
+            stranger.serve()  # its token may be here already
+            if not stranger.is_known:
+                stranger.close()
+        elif self._reserve is not None:
             os.close(self._reserve)
             self._reserve = None
         elif self._clients:
@@ -88,39 +157,35 @@ class ControlServer:
 
     def _pause(self) -> None:
         if self._accepting:
-            self._selector.unregister(self._socket)
+            self._selector.unregister(self._endpoint.listener)
             self._accepting = False
-
-    def _forget(self, client: "Client") -> None:
-        self._clients.pop(client, None)
-        with contextlib.suppress(OSError):
-            if self._reserve is None:
-                self._reserve = os.dup(self._socket.fileno())
-        if not self._accepting:
-            self._selector.register(self._socket, selectors.EVENT_READ, self._accept)
-            self._accepting = True
 
 
 class Client:
-    """An operator's connection."""
+    """An operator's connection; a stranger's until it has told the secret, if there is one."""
 
     def __init__(
         self,
         connection: socket.socket,
         selector: selectors.BaseSelector,
-        handle: Handle,
-        forget: Callable[["Client"], None],
+        server: ControlServer,
+        secret: "Secret | None",
     ) -> None:
         connection.setblocking(False)
         self._connection = connection
         self._selector = selector
-        self._handle = handle
-        self._forget = forget
+        self._server = server
+        self._secret = secret  # None once it has been told
         self._lines = Lines()
         self._received = 0
         self._unsent = b""
         self._closed = False
-        selector.register(connection, selectors.EVENT_READ, self._serve)
+        selector.register(connection, selectors.EVENT_READ, self.serve)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this is an operator for certain."""
+        return self._secret is None
 
     def reply(self, answer: dict[str, Any]) -> None:
         """Send ``answer``, now or when the client reads."""
@@ -135,9 +200,10 @@ class Client:
             self._closed = True
             self._selector.unregister(self._connection)
             self._connection.close()
-            self._forget(self)
+            self._server.forget(self)
 
-    def _serve(self) -> None:
+    def serve(self) -> None:
+        """Take what has come, and send what has not gone, as far as that goes now."""
         if self._unsent:
             self._send()
         try:
@@ -152,15 +218,20 @@ class Client:
         self._received += len(data)
         for line in self._lines.feed(data):
             self._received = 0
-            self._answer(line)
-        if self._received > REQUEST_LIMIT:
+            self._hear(line)
+            if self._closed:
+                return
+        if self._received > (REQUEST_LIMIT if self.is_known else GREETING_LIMIT):
             self.close()
 
-    def _answer(self, line: bytes) -> None:
-        try:
-            self._handle(line, lambda result: self.reply({"ok": True, "result": result}))
-        except ControlError as error:
-            self.reply({"ok": False, "error": str(error)})
+    def _hear(self, line: bytes) -> None:
+        if self._secret is None:
+            self._server.answer(line, self)
+        elif len(line) <= GREETING_LIMIT and self._secret.is_told_by(line):
+            self._server.welcome()
+            self._secret = None
+        else:
+            self.close()  # without a word: whoever this is learns nothing
 
     def _send(self) -> None:
         try:
@@ -174,38 +245,18 @@ class Client:
             self.close()
             return
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unsent else 0)
-        self._selector.modify(self._connection, wanted, self._serve)
+        self._selector.modify(self._connection, wanted, self.serve)
 
 
-def _listen(path: str) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.setblocking(False)
-    try:
-        if path.startswith("@"):
-            listener.bind("\0" + path[1:])
-        else:
-            _bind_privately(listener, path)
-        listener.listen(CLIENTS_LIMIT)
-    except OSError:
-        listener.close()
-        raise
-    return listener
+def _opened(address: str, secret: Path | None) -> Endpoint:
+    if sys.platform != "win32" and address.startswith("unix:"):
+        return UnixEndpoint(address, CLIENTS_LIMIT)
+    # Brings OpenSSL along: 4 MB that no Unix socket needs.
+    from prefork.endpoints.loopback import LoopbackEndpoint
+
+    return LoopbackEndpoint(address, secret, CLIENTS_LIMIT)
 
 
-def _bind_privately(listener: socket.socket, path: str) -> None:
-    """Bind to ``path``, for its owner only from the first moment; replace a dead server's."""
-    remove_stale_socket(Path(path))
-    former = os.umask(0o177)
-    try:
-        listener.bind(path)
-    finally:
-        os.umask(former)
-
-
-def _may_operate(connection: socket.socket) -> bool:
-    """Tell whether the client is our user or root; an abstract name has no permissions."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return True  # then the file's permissions have been checked by the system
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    uid = int.from_bytes(credentials[4:8], "little")
-    return uid in (0, os.geteuid())
+def _reserve(listener: socket.socket) -> int | None:
+    """Return a descriptor to give up later; None where sockets do not use them up."""
+    return None if sys.platform == "win32" else os.dup(listener.fileno())

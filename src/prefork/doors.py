@@ -9,6 +9,7 @@ whose handshake is under way inherits that, and has to be freed of it by whoever
 import ctypes
 import socket
 import struct
+import sys
 from typing import Final
 
 _Filter = tuple[tuple[int, int, int, int], ...]  # a classic BPF program
@@ -31,15 +32,17 @@ _HOP_LIMITS: Final = {
     socket.AF_INET6: (socket.IPPROTO_IPV6, 73),  # IPV6_MINHOPCOUNT
 }
 _HIGHEST: Final = 255
+_SO_PAUSE_ACCEPT: Final = 0x3003
 
 
 def can_filter() -> bool:
     """Tell whether this process may filter what its TCP sockets receive."""
-    with socket.socket() as probe:
-        try:
-            _filter(probe, _TAKE_ALL)
-        except PermissionError:
-            return False
+    if sys.platform == "linux":  # nobody asks for it elsewhere
+        with socket.socket() as probe:
+            try:
+                _filter(probe, _TAKE_ALL)
+            except PermissionError:
+                return False
     return True
 
 
@@ -64,6 +67,27 @@ def open_connection(connection: socket.socket) -> None:
     """Take back what a connection has inherited from a listener whose door was shut."""
     level, option = _HOP_LIMITS[connection.family]
     connection.setsockopt(level, option, 0)
+
+
+def refuse_connections(listener: socket.socket) -> bool:
+    """Have Windows refuse who connects from now on; tell whether it does (SO_PAUSE_ACCEPT).
+
+    Where it does not know of that, as Wine 8, only one connection can wait there from now on.
+    """
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, _SO_PAUSE_ACCEPT, 1)
+    except OSError:
+        listener.listen(0)
+        return False
+    return True
+
+
+def is_refusing(listener: socket.socket) -> bool:
+    """Tell whether ``refuse_connections`` has succeeded, whoever has called it."""
+    try:
+        return bool(listener.getsockopt(socket.SOL_SOCKET, _SO_PAUSE_ACCEPT))
+    except OSError:
+        return False
 
 
 def shut_to_datagrams(sock: socket.socket) -> None:

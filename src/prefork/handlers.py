@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from prefork.errors import HandlerError
 from prefork.kinds import kind_of
+from prefork.settings.targets import is_path, parted
 
 #: Tried in this order when the target names no attribute.
 ATTRIBUTES: Final = ("app", "application", "handle", "main")
@@ -68,7 +69,7 @@ def find(target: str) -> Target:
     ``target`` is ``module:attribute``, ``path/to/file.py:attribute``, or either without the
     attribute.  The current directory is importable.  Raises HandlerError.
     """
-    place, _, attribute = target.partition(":")
+    place, attribute = parted(target, sys.platform)
     if (here := current_directory()) is not None:
         _make_importable(here)
     module = _module_at(place)
@@ -98,7 +99,7 @@ def _make_importable(directory: Path) -> None:
 
 def _module_at(place: str) -> ModuleType:
     """Import ``place``, the name of a module or the path of a file."""
-    if place.endswith(".py") or os.sep in place:
+    if is_path(place, sys.platform):
         return _module_from_file(Path(place))
     if all(part.isidentifier() for part in place.split(".")):
         return _module(place)

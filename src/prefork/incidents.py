@@ -18,7 +18,7 @@ import msgspec
 
 from prefork.backends.child import Child
 from prefork.backends.linux import kernel_state, thread_states
-from prefork.backends.posix import PosixBackend
+from prefork.backends.system import Backend
 from prefork.log import timestamp
 
 LOOK: Final = 0.02  #: seconds between two looks at a growing dump
@@ -46,7 +46,7 @@ class Inspection:
 class Inspector:
     """Takes the stacks of processes, many at a time, without waiting for any."""
 
-    def __init__(self, backend: PosixBackend) -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._open: list[Inspection] = []
 
@@ -87,7 +87,7 @@ class Inspector:
     def _finish(self, inspection: Inspection) -> None:
         self._open.remove(inspection)
         child = inspection.child
-        stacks = os.pread(child.dump, 1 << 20, 0).decode("utf-8", "replace")
+        stacks = self._backend.stacks(child).decode("utf-8", "replace")
         inspection.done(_report(child, inspection.kernel, stacks))
 
 

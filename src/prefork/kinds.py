@@ -6,6 +6,7 @@ Knows the user's object, but neither where it was found nor how it will be calle
 import functools
 import inspect
 import socketserver
+import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
@@ -51,9 +52,11 @@ def capacity_of(kind: str, threads: int, concurrency: int) -> int:
     return concurrency if KINDS[kind].event_loop else threads
 
 
-def check_accept(kind: str, accept: str, name: str) -> None:
+def check_accept(kind: str, accept: str, name: str, platform: str = sys.platform) -> None:
     """Raise HandlerError when a handler of ``kind`` cannot wait for connections as asked."""
-    if KINDS[kind].event_loop and accept in ("blocking", "mutex"):
+    # On Windows a thread waits in the loop's place.
+    cannot = ("blocking",) if platform == "win32" else ("blocking", "mutex")
+    if KINDS[kind].event_loop and accept in cannot:
         raise HandlerError(
             f"{name} is of the kind {kind}, whose event loop cannot wait as accept = {accept} "
             "says; auto and exclusive are possible"

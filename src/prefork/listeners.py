@@ -8,12 +8,20 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from prefork.addresses import Address, parse_address
 from prefork.binding import adopted, bound, is_datagram
-from prefork.doors import open_to_datagrams, shut_to_connections, shut_to_datagrams
+from prefork.doors import (
+    open_to_datagrams,
+    refuse_connections,
+    shut_to_connections,
+    shut_to_datagrams,
+)
 from prefork.errors import ListenError
 from prefork.queues import handshakes, queue_depths, tcp_queue, udp_queue
+
+_HANDSHAKES_ARE_SEEN: Final = sys.platform == "linux"
 
 
 class Listener:
@@ -39,28 +47,32 @@ class Listener:
 
     @property
     def inode(self) -> int:
-        """The socket's number in the kernel's tables."""
-        return os.fstat(self.socket.fileno()).st_ino
+        """The socket's number in the kernel's tables; 0 where there are none."""
+        return 0 if sys.platform == "win32" else os.fstat(self.socket.fileno()).st_ino
 
     def queued(self) -> int | None:
         """Return how many connections or datagrams wait; None where the system cannot tell.
 
+        Windows tells only whether there are any.
         Of datagrams, the kernel tells the memory that they take: it is an estimate, and rather
         too low than too high, but 0 only if none waits.
         """
-        if sys.platform != "linux":
+        if sys.platform == "linux":
+            if self.is_tcp:
+                return tcp_queue(self.socket)
+            if not self.is_datagram:
+                queue = queue_depths().get(self.inode)
+                return None if queue is None else queue.depth
+            if self.is_internet:
+                return udp_queue(self.socket)
+        elif sys.platform != "win32":
             return None
-        if self.is_datagram:
-            return udp_queue(self.socket) if self.is_internet else int(self._is_readable())
-        if self.is_tcp:
-            return tcp_queue(self.socket)
-        queue = queue_depths().get(self.inode)
-        return None if queue is None else queue.depth
+        return int(self._is_readable())
 
     def arriving(self) -> int | None:
         """Return how many connections wait, those in the middle of their handshake included."""
         queued = self.queued()
-        if queued or not self.is_tcp:
+        if queued or not self.is_tcp or not _HANDSHAKES_ARE_SEEN:
             return queued
         return handshakes(self.socket.getsockname()[1])
 
@@ -77,8 +89,14 @@ class Listener:
         of a Unix socket goes, so that senders are told.  A socket that was handed to us is left
         alone: its owner keeps it open, and its queue is for whoever comes next.
         """
-        if not self.owned or sys.platform != "linux":
+        if not self.owned:
             return
+        if sys.platform == "win32":
+            self.is_shut = self.is_tcp and refuse_connections(self.socket)
+        elif sys.platform == "linux":
+            self._shut(ours=ours)
+
+    def _shut(self, *, ours: bool) -> None:
         if self.is_datagram:
             shut_to_datagrams(self.socket)
             self._remove_path()
@@ -95,7 +113,7 @@ class Listener:
     def close(self) -> None:
         """Close our copy; remove the path of a Unix socket that we bound."""
         self._remove_path()
-        if self.is_datagram and self.owned:
+        if self.is_datagram and self.owned and sys.platform == "linux":
             # The kernel would go on to drop what connected Unix clients send, and tell them of
             # no end, as long as they hold the socket's other end.
             with suppress(OSError):  # it was not shut
@@ -109,6 +127,9 @@ class Listener:
             path.unlink()
 
     def _is_readable(self) -> bool:
+        if sys.platform == "win32":
+            # Which takes any number of it there; a descriptor above 1023 is none here.
+            return bool(select.select([self.socket], [], [], 0)[0])
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)
         return bool(poll.poll(0))

@@ -6,17 +6,15 @@ processes never mix.
 """
 
 import json
-import os
 import re
-import select
-import stat
 import threading
 import time
 import traceback
 from collections import deque
 from functools import lru_cache
-from pathlib import Path
 from typing import Final
+
+from prefork.outlets import Outlet
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -47,15 +45,12 @@ class Log:
         self._pending: deque[bytes] = deque()
         # The same thread may come back: a signal's handler may log.
         self._lock = threading.RLock()
-        self._path = _regular_file_behind(fd)
-        self._pipe = _own_end_of_pipe(fd)
-        self._poll = select.poll()
-        self._poll.register(fd, select.POLLOUT)
+        self._outlet = Outlet(fd)
 
     @property
     def pending(self) -> int:
         """How many lines wait for their reader."""
-        return len(self._pending)
+        return len(self._pending) + self._outlet.waiting
 
     def enabled(self, level: str) -> bool:
         """Tell whether events of ``level`` are written at all."""
@@ -88,21 +83,14 @@ class Log:
 
     def reopen(self) -> None:
         """Open the log's file anew, for a rotation that moved it; pipes and terminals stay."""
-        if self._path is None:
-            return
         try:
-            fresh = os.open(
-                self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
-            )
+            self._outlet.reopen()
         except OSError as error:
-            self.warning("log not reopened", path=self._path, reason=error.strerror)
-            return
-        self.write_to(fresh)
+            self.warning("log not reopened", path=error.filename, reason=error.strerror)
 
     def write_to(self, fd: int) -> None:
         """Write to the file ``fd``, which is taken over, from now on."""
-        os.dup2(fd, self.fd)
-        os.close(fd)
+        self._outlet.write_to(fd)
 
     def _record(self, level: str, event: str, fields: dict[str, object]) -> None:
         if LEVELS[level] < self.threshold:
@@ -126,18 +114,19 @@ class Log:
         """
         end = time.monotonic() + limit
         self.flush()
-        while self._pending and (patience := end - time.monotonic()) > 0:
-            self._poll.poll(patience * 1000)
+        while self.pending and (patience := end - time.monotonic()) > 0:
+            self._outlet.wait(patience)
             self.flush()
 
     def _flush(self) -> None:
         try:
-            # A pipe that is writable takes a page without blocking (poll(2), pipe(7)).
-            while self._pending and self._poll.poll(0):
+            while self._pending and self._outlet.takes():
                 if self.lost:
-                    self._write(self._formatted("warning", "log lines lost", {"count": self.lost}))
+                    self._outlet.write(
+                        self._formatted("warning", "log lines lost", {"count": self.lost})
+                    )
                     self.lost = 0
-                self._write(self._pending[0])
+                self._outlet.write(self._pending[0])
                 self._pending.popleft()
         except BlockingIOError:
             return  # another process was faster to fill it
@@ -155,10 +144,10 @@ class Log:
         """
         data = self._formatted(level, event, fields)
         fields = dict(fields)
-        while self._pipe is not None and len(data) > select.PIPE_BUF:
+        while (most := self._outlet.longest) is not None and len(data) > most:
             longest = max(fields, key=lambda name: len(str(fields[name])))
             text = str(fields[longest])
-            keep = max(len(text) * select.PIPE_BUF // len(data) // 2 - 50, 1)
+            keep = max(len(text) * most // len(data) // 2 - 50, 1)
             fields[longest] = f"{text[:keep]} [...] {text[len(text) - keep :]}"
             data = self._formatted(level, event, fields)
         return data
@@ -166,9 +155,6 @@ class Log:
     def _formatted(self, level: str, event: str, fields: dict[str, object]) -> bytes:
         line = to_json(level, event, fields) if self.as_json else to_text(level, event, fields)
         return line.encode("utf-8", "backslashreplace")
-
-    def _write(self, data: bytes) -> None:
-        os.write(self.fd if self._pipe is None else self._pipe, data)
 
 
 def to_text(level: str, event: str, fields: dict[str, object]) -> str:
@@ -210,28 +196,6 @@ def in_quotes(text: str) -> str:
 
 def _escaped(character: "re.Match[str]") -> str:
     return f"\\u{ord(character[0]):04x}"
-
-
-def _own_end_of_pipe(fd: int) -> int | None:
-    """Open the pipe behind ``fd`` anew, so that it is non-blocking for nobody but us.
-
-    The flag belongs to the open file, which we share with whoever gave it to us.
-    """
-    try:
-        if not stat.S_ISFIFO(os.fstat(fd).st_mode):
-            return None
-        return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-
-
-def _regular_file_behind(fd: int) -> str | None:
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return None
-        return str(Path(f"/proc/self/fd/{fd}").readlink())
-    except OSError:
-        return None
 
 
 def current() -> Log:

@@ -9,16 +9,18 @@ first that waits.
 """
 
 import contextlib
-import fcntl
 import os
 import socket
 import struct
 import sys
-import termios
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
 
 SOCK_DIAG_BY_FAMILY: Final = 20
 NETLINK_SOCK_DIAG: Final = 4

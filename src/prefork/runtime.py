@@ -1,10 +1,10 @@
 """Where a running server can be found: the files it keeps while it lives."""
 
 import contextlib
-import fcntl
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,12 @@ from pathlib import Path
 import msgspec
 
 from prefork.errors import ProtocolError
-from prefork.scoreboard import H_PID, Scoreboard
+from prefork.scoreboard import H_PID, SIZE, Scoreboard
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 SCOREBOARD = ".scoreboard"
 CONTROL = ".control"
@@ -25,22 +30,41 @@ class RunningServer:
 
     name: str
     pid: int
-    control: str | None  #: ``unix:…``; None when it could not, or should not, open one
+    control: str | None  #: an address; None when it could not, or should not, open one
     scoreboard: Path
 
 
-def directories() -> list[Path]:
-    """Return where a server may keep its files, the best place first."""
-    candidates = []
-    if runtime := os.environ.get("RUNTIME_DIRECTORY"):  # systemd's RuntimeDirectory=
-        candidates.append(Path(runtime.partition(":")[0]))
-    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
-        candidates.append(Path(runtime) / "prefork")
-    if os.geteuid() == 0:
-        candidates.append(Path("/run/prefork"))
-    # Not tempfile.gettempdir(): where nothing is writable it takes the current directory.
-    candidates.append(Path(os.environ.get("TMPDIR") or "/tmp") / f"prefork-{os.geteuid()}")
-    return candidates
+if sys.platform == "win32":
+
+    def directories() -> list[Path]:
+        """Return where a server may keep its files: it is the user's alone, as the profile is."""
+        home = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        return [Path(home) / "prefork"]
+
+    def is_private(directory: Path) -> bool:
+        """Tell whether ``directory`` is one; whom it lets in is said where the profile is."""
+        return stat.S_ISDIR(directory.lstat().st_mode)
+
+else:
+
+    def directories() -> list[Path]:
+        """Return where a server may keep its files, the best place first."""
+        candidates = []
+        if runtime := os.environ.get("RUNTIME_DIRECTORY"):  # systemd's RuntimeDirectory=
+            candidates.append(Path(runtime.partition(":")[0]))
+        if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+            candidates.append(Path(runtime) / "prefork")
+        if os.geteuid() == 0:
+            candidates.append(Path("/run/prefork"))
+        # Not tempfile.gettempdir(): where nothing is writable it takes the current directory.
+        candidates.append(Path(os.environ.get("TMPDIR") or "/tmp") / f"prefork-{os.geteuid()}")
+        return candidates
+
+    def is_private(directory: Path) -> bool:
+        """Tell whether nobody but us (and root) can put or change files in ``directory``."""
+        status = directory.lstat()
+        mode = stat.S_IMODE(status.st_mode)
+        return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not mode & 0o022
 
 
 def writable_directory() -> Path | None:
@@ -51,13 +75,6 @@ def writable_directory() -> Path | None:
             if is_private(directory) and os.access(directory, os.W_OK | os.X_OK):
                 return directory
     return None
-
-
-def is_private(directory: Path) -> bool:
-    """Tell whether nobody but us (and root) can put or change files in ``directory``."""
-    status = directory.lstat()
-    mode = stat.S_IMODE(status.st_mode)
-    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not mode & 0o022
 
 
 def file_stem(name: str) -> str:
@@ -86,23 +103,45 @@ def _servers_in(directory: Path) -> Iterator[RunningServer]:
             yield server
 
 
-def hold(fd: int) -> None:
-    """Mark the scoreboard ``fd`` as that of a living server, as long as this process lives.
+if sys.platform == "win32":
 
-    A record lock belongs to the process: unlike a process id, it cannot become another's, and
-    unlike the descriptor, workers that outlive us do not inherit it.
-    """
-    fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def hold(fd: int) -> None:
+        """Mark the scoreboard ``fd`` as that of a living server, as long as this process lives.
 
+        The byte behind the board's end is locked: Windows would keep readers from locked ones.
+        """
+        os.lseek(fd, SIZE, os.SEEK_SET)
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
 
-def is_held(fd: int) -> bool:
-    """Tell whether the process that called ``hold`` for this file lives."""
-    try:
-        fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    fcntl.lockf(fd, fcntl.LOCK_UN)
-    return False
+    def is_held(fd: int) -> bool:
+        """Tell whether the process that called ``hold`` for this file lives."""
+        os.lseek(fd, SIZE, os.SEEK_SET)
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return True
+        os.lseek(fd, SIZE, os.SEEK_SET)
+        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
+        return False
+
+else:
+
+    def hold(fd: int) -> None:
+        """Mark the scoreboard ``fd`` as that of a living server, as long as this process lives.
+
+        A record lock belongs to the process: unlike a process id, it cannot become another's, and
+        unlike the descriptor, workers that outlive us do not inherit it.
+        """
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def is_held(fd: int) -> bool:
+        """Tell whether the process that called ``hold`` for this file lives."""
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        fcntl.lockf(fd, fcntl.LOCK_UN)
+        return False
 
 
 def server_of(path: Path) -> RunningServer | None:

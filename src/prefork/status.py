@@ -4,8 +4,7 @@ So it is the same whether the arbiter answers or the operator's own process read
 had while the arbiter, or every worker, is stopped.
 """
 
-import contextlib
-import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -42,6 +41,11 @@ from prefork.scoreboard import (
     W_HELD_SINCE,
     Scoreboard,
 )
+
+if sys.platform == "win32":
+    from prefork.backends.winsystem import resident_memory
+else:
+    from prefork.backends.linux import resident_memory
 
 VERSION = 1
 
@@ -152,13 +156,5 @@ def _worker(board: Scoreboard, slot: int, now: float, *, says: bool) -> dict[str
         "busy_for": round(now - busy_since, 3) if active and busy_since else 0.0,
         "peer": row.peer if active and not says else None,
         "says": (row.peer or None) if says else None,
-        "memory": _resident(record.words[R_PID]),
+        "memory": resident_memory(record.words[R_PID]),
     }
-
-
-def _resident(pid: int) -> int | None:
-    """Return the resident memory of ``pid`` in bytes, where the system tells."""
-    with contextlib.suppress(OSError, IndexError, ValueError):
-        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
-    return None

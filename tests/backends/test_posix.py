@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from prefork import wire
-from prefork.backends.posix import HEARD, PosixBackend, memory_file
+from prefork.backends.posix import HEARD, PosixBackend
+from prefork.backends.posixsystem import memory_file
 from prefork.core.states import MOLD, ExitStatus
 from prefork.scoreboard import Scoreboard
 from prefork.settings import Settings

@@ -79,10 +79,14 @@ def test_only_our_end_of_a_pipe_does_not_block():
     """
     A program that finds its output non-blocking would lose what does not fit.
     """
-    reader, writer = output_pipe(os.getuid())
+    pipe, writer = output_pipe(os.getuid(), 4)
 
-    assert (False, True) == (os.get_blocking(reader), os.get_blocking(writer))
-    assert not os.get_inheritable(reader)
+    assert (False, True) == (os.get_blocking(pipe.fileno()), os.get_blocking(writer))
+    assert not os.get_inheritable(pipe.fileno())
     assert not os.get_inheritable(writer)
-    os.close(reader)
+    os.write(writer, b"hello")
+    assert [b"hell", b"o"] == [pipe.read(), pipe.read()]
+    pytest.raises(BlockingIOError, pipe.read)
     os.close(writer)
+    assert b"" == pipe.read()
+    pipe.close()

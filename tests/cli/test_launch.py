@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from prefork.errors import HandlerError, SettingsError
-from prefork.launch import forget_passed_sockets, serve, settings_file
+from prefork.launch import serve
 from prefork.launch.child import run_child
+from prefork.launch.posix import forget_passed_sockets, settings_file
 from prefork.launch.targets import target_text
 from prefork.settings import Settings
 

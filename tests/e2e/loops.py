@@ -2,6 +2,8 @@
 
 import pytest
 
+from rig.systems import on_posix, on_windows
+
 STREAM = """
 import asyncio, os, select, threading
 
@@ -67,5 +69,16 @@ handle = Handle
 
 SOURCES = {"asyncio": STREAM, "protocol": PROTOCOL}
 
-each_loop = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+each_loop = pytest.mark.parametrize("loop", ["asyncio", on_posix("uvloop"), on_windows("selector")])
+#: Each of them with each, where that costs little.
+each_pair = pytest.mark.parametrize(
+    ("kind", "loop"),
+    [
+        ("asyncio", "asyncio"),
+        on_posix("asyncio", "uvloop"),
+        on_posix("protocol", "asyncio"),
+        on_posix("protocol", "uvloop"),
+        on_windows("protocol", "selector"),
+    ],
+)
 each_kind = pytest.mark.parametrize("kind", ["asyncio", "protocol"])

@@ -8,13 +8,12 @@ import pytest
 
 from rig.clients import ask, connect
 from rig.processes import open_files
-from rig.server import operate
+from rig.systems import each_method
 
 pytestmark = pytest.mark.slow
 
-METHODS = pytest.mark.parametrize("start_method", ["fork", "spawn"])
 
-
+@pytest.mark.windows
 def test_port_0_is_any_free_one(serve):
     """
     Log and status tell which; two servers get two.
@@ -30,6 +29,7 @@ def test_port_0_is_any_free_one(serve):
         assert server.ask(b"x").endswith(b"x")
 
 
+@pytest.mark.windows
 def test_tcp_over_ipv6(serve):
     """
     ``[::1]:PORT``; the client's address is told in brackets.
@@ -42,6 +42,7 @@ def test_tcp_over_ipv6(serve):
         assert server.status()["workers"][0]["peer"].startswith("[::1]:")
 
 
+@pytest.mark.windows
 def test_both_families_side_by_side_on_one_port(serve):
     """
     ``0.0.0.0`` and ``[::]`` do not take the port from one another.
@@ -72,7 +73,7 @@ def test_a_unix_socket_in_the_file_system(serve, runtime, start_method, accept):
     assert not path.exists()
 
 
-@METHODS
+@each_method
 def test_an_abstract_unix_socket(serve, runtime, start_method):
     """
     ``unix:@NAME`` leaves nothing in the file system.
@@ -142,6 +143,7 @@ def test_a_successors_socket_is_not_removed(serve, runtime):
     assert second.ask(b"x").endswith(b"x")
 
 
+@pytest.mark.windows
 def test_an_address_in_use_is_exit_5(serve):
     """
     With a sentence that names it.
@@ -172,7 +174,7 @@ def test_one_bad_address_of_several_is_exit_5_and_leaves_nothing(serve, runtime)
     assert not path.exists()
 
 
-@METHODS
+@each_method
 def test_several_addresses_at_once(serve, runtime, start_method):
     """
     TCP 4, TCP 6, Unix and abstract: each is answered.
@@ -197,7 +199,8 @@ def test_blocking_on_several_addresses_is_refused(serve):
     assert 2 == server.wait()
 
 
-@METHODS
+@pytest.mark.windows
+@each_method
 def test_a_spawned_worker_has_the_listeners_number_on_its_command_line(serve, start_method):
     """
     The descriptor is an argument; a forked one simply has it.
@@ -213,18 +216,21 @@ def test_a_spawned_worker_has_the_listeners_number_on_its_command_line(serve, st
     arguments = server.ask().decode().splitlines()
 
     if start_method == "spawn":
-        fd = int(arguments[arguments.index("--listener") + 1])
-        assert f"socket:[{_inode(server)}]" in open_files(server.workers()[0])
-        assert fd > 2
+        assert int(arguments[arguments.index("--listener") + 1]) > 2
     else:
         assert "prefork.worker.mold" in arguments
 
 
-def _inode(server):
-    link = {fd for fd in open_files(server.pid) if fd.startswith("socket:")}
-    shared = link & open_files(server.workers()[0])
-    [inode] = shared
-    return inode.removeprefix("socket:[").removesuffix("]")
+@each_method
+def test_arbiter_and_worker_share_one_socket(serve, start_method):
+    """
+    The listener, and nothing else.
+    """
+    server = serve("-w", "1", "--start", start_method).ready(1)
+
+    shared = open_files(server.pid) & open_files(server.workers()[0])
+
+    assert 1 == sum(file.startswith("socket:") for file in shared)
 
 
 @pytest.mark.parametrize(("family", "start_method"), [("tcp", "spawn"), ("unix", "fork")])
@@ -293,14 +299,15 @@ def test_a_descriptor_that_cannot_be_served_is_exit_5(serve, tmp_path, what):
     os.close(file)
 
 
-def test_the_default_address_gives_way_to_PORT(write, runtime, tmp_path):  # noqa: N802
+@pytest.mark.windows
+def test_the_default_address_gives_way_to_PORT(write, host, runtime, tmp_path):  # noqa: N802
     """
     ``PORT`` is what platforms say; check shows it as the source.
     """
     write("def handle(connection, address): ...\n")
-    env = {**os.environ, "XDG_RUNTIME_DIR": str(runtime), "PORT": "1234"}
+    env = host.environment(runtime, PORT="1234")
 
-    shown = operate(env, "check", "app", cwd=tmp_path).stdout
+    shown = host.operate(env, "check", "app", cwd=tmp_path).stdout
 
     [line] = [line for line in shown.splitlines() if line.startswith("bind ")]
     assert ":1234" in line

@@ -9,8 +9,8 @@ import subprocess
 import pytest
 
 from rig.clients import Load, ask, connect, read_line
-from rig.processes import is_alive
 from rig.server import operate
+from rig.systems import each_accept, on_posix
 from rig.waiting import stays, until
 
 pytestmark = pytest.mark.slow
@@ -27,6 +27,7 @@ CAN_MOUNT = (
 )
 
 
+@pytest.mark.windows
 def test_a_full_standard_error_stops_neither_arbiter_nor_workers(serve):
     """
     Nobody reads the pipe: the pool is supervised, and clients are served.
@@ -45,7 +46,7 @@ def test_a_full_standard_error_stops_neither_arbiter_nor_workers(serve):
             assert ask(server.address)
         for _ in range(3):
             victim = server.workers()[0]
-            os.kill(victim, signal.SIGKILL)
+            server.kill(victim)
             until(lambda victim=victim: victim not in server.pids())
             server.ready(2)
         assert ask(server.address)
@@ -54,12 +55,6 @@ def test_a_full_standard_error_stops_neither_arbiter_nor_workers(serve):
     finally:
         os.close(writer)
         os.close(reader)
-
-
-def _is_settled(server):
-    """Signals are heard when their time comes, and those of a kind that came together once."""
-    pool = server.status()["pool"]
-    return pool["ready"] == pool["maximum"] and not pool["starting"] + pool["draining"]
 
 
 def test_the_log_of_a_full_pipe_follows_when_it_is_read(serve):
@@ -94,11 +89,13 @@ def test_the_log_of_a_full_pipe_follows_when_it_is_read(serve):
 
 
 def _has_settled(server):
+    """Signals are heard when their time comes, and those of a kind that came together once."""
     pool = server.status()["pool"]
     return pool["ready"] == pool["maximum"] and not pool["starting"] + pool["draining"]
 
 
-@pytest.mark.parametrize("closed", ["a closed pipe", "nothing at all"])
+@pytest.mark.windows
+@pytest.mark.parametrize("closed", ["a closed pipe", on_posix("nothing at all")])
 def test_a_standard_error_that_is_gone_is_survived(serve, closed):
     """
     EPIPE or EBADF: nobody is left to complain to.
@@ -109,7 +106,7 @@ def test_a_standard_error_that_is_gone_is_survived(serve, closed):
         server = serve("-w", "2", stderr=writer, prefix=prefix).ready(2)
         os.close(reader)
         reader = -1
-        os.kill(server.workers()[0], signal.SIGKILL)
+        server.kill(server.workers()[0])
         until(lambda: server.status()["totals"]["crashed"] == 1)
         server.ready(2)
 
@@ -162,7 +159,7 @@ def test_without_a_place_for_its_files_a_server_serves(serve, runtime, temporary
     else:
         assert [] == warnings
     victim = server.wait_for("worker ready")["pid"]
-    os.kill(victim, signal.SIGKILL)
+    server.kill(victim)
     server.wait_for("worker ready", count=3)
     assert 0 == server.stop()
     assert [] == server.log.others
@@ -180,7 +177,7 @@ def test_a_control_socket_that_cannot_be_had_is_one_warning(serve):
     assert server.ask(b"x").endswith(b"x")
 
 
-@pytest.mark.parametrize("accept", ["blocking", "exclusive", "mutex"])
+@each_accept
 def test_a_worker_without_descriptors_waits_for_better_times(serve, accept):
     """
     EMFILE: a warning now and then instead of a storm, and clients are served when one is free.
@@ -246,19 +243,20 @@ def test_an_arbiter_without_descriptors_keeps_what_it_has(serve):
     assert 0 == server.stop()
 
 
+@pytest.mark.windows
 def test_a_suspended_arbiter_does_not_stop_the_workers(serve):
     """
     They accept by themselves; when it goes on, it sees to what happened.
     """
     server = serve("-w", "2").ready(2)
-    server.signal(signal.SIGSTOP)
+    server.freeze(server.pid)
     victim = server.workers()[0]
-    os.kill(victim, signal.SIGKILL)
-    until(lambda: not is_alive(victim), what="a dead worker")
+    server.kill(victim)
+    until(lambda: not server.is_alive(victim), what="a dead worker")
 
     with Load(server.address, clients=2) as load:
         load.more(50)
-        server.signal(signal.SIGCONT)
+        server.thaw(server.pid)
         server.wait_for("worker exited")
         server.ready(2)
         load.more(50)
@@ -266,6 +264,7 @@ def test_a_suspended_arbiter_does_not_stop_the_workers(serve):
     assert [] == load.failures
 
 
+@pytest.mark.windows
 def test_a_worker_that_is_killed_in_the_middle_of_its_drain(serve):
     """
     Its end is a stop all the same, and the server ends.
@@ -275,13 +274,14 @@ def test_a_worker_that_is_killed_in_the_middle_of_its_drain(serve):
         pid = int(read_line(client))
         server.signal(signal.SIGTERM)
         server.wait_for("worker draining")
-        os.kill(pid, signal.SIGKILL)
+        server.kill(pid)
         assert 0 == server.wait()
 
     [event] = server.all("worker exited")
-    assert ("SIGKILL", "stopped") == (event["status"], event["cause"])
+    assert (server.host.killed, "stopped") == (event["status"], event["cause"])
 
 
+@pytest.mark.windows
 def test_nobody_comes_back_from_the_dead(serve):
     """
     After the stop no process of the server is left, also when it was busy starting some.
@@ -291,12 +291,4 @@ def test_nobody_comes_back_from_the_dead(serve):
 
     assert 0 == server.stop()
 
-    assert stays(lambda: not any(_lives(pid) for pid in server.family()), 0.3)
-
-
-def _lives(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    assert stays(lambda: not any(map(server.is_alive, server.family())), 0.3)

@@ -6,15 +6,14 @@ from collections import Counter
 
 import pytest
 
-from e2e.loops import SOURCES, STREAM, each_kind, each_loop
+from e2e.loops import SOURCES, STREAM, each_kind, each_loop, each_pair
 from rig.clients import connect, read_line
 from rig.waiting import until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 
-@each_loop
-@each_kind
+@each_pair
 def test_idle_workers_share_evenly(serve, kind, loop):
     """
     Of 300 connections the busiest of six workers takes hardly more than a sixth.
@@ -95,14 +94,13 @@ def test_concurrency_is_the_most_that_a_worker_holds(serve, loop):
         until(lambda: server.status()["totals"]["handled"] == 1, what="its end")
         held.add(6)
         with connect(server.address) as late:
-            until(lambda: server.status()["listeners"][0]["queued"] == 1, what="one who waits")
+            until(lambda: server.queued() == 1, what="one who waits")
             assert [3, 3] == [worker["active"] for worker in server.status()["workers"]]
             held.release(1)
             assert read_line(late).isdigit()
 
 
-@each_loop
-@each_kind
+@each_pair
 def test_the_pool_follows_the_connections_held(serve, kind, loop):
     """
     Workers of ten connections each, for 5, 35 and again 5 held ones; one spare is kept.
@@ -126,6 +124,7 @@ def test_the_pool_follows_the_connections_held(serve, kind, loop):
     until(lambda: server.status()["pool"]["draining"] == 0, what="the end of those who left")
 
 
+@pytest.mark.posix
 def test_auto_means_a_worker_for_each_processor(serve):
     """
     ``-w auto`` is 1..CPUs for an event loop, and 1..4×CPUs for a handler that blocks.
@@ -137,6 +136,7 @@ def test_auto_means_a_worker_for_each_processor(serve):
     until(lambda: loops.status()["pool"]["maximum"] == cpus, what="the maximum")
 
 
+@pytest.mark.posix
 def test_a_loop_cannot_wait_as_blocking_workers_do(serve):
     """
     ``--accept mutex`` and ``blocking`` are refused by a sentence.
@@ -147,6 +147,7 @@ def test_a_loop_cannot_wait_as_blocking_workers_do(serve):
     assert "accept = mutex" in server.all("target cannot be loaded")[0]["reason"]
 
 
+@pytest.mark.posix
 def test_uvloop_that_is_not_there_is_asked_for_in_vain(serve, write):
     """
     ``--loop uvloop`` without the package is refused; ``auto`` then takes asyncio's loop.
@@ -160,15 +161,14 @@ def test_uvloop_that_is_not_there_is_asked_for_in_vain(serve, write):
     assert other.ask(b"x").endswith(b"x")
 
 
-@each_loop
-@each_kind
+@each_pair
 def test_on_demand_means_no_worker_until_somebody_comes(serve, kind, loop):
     """
     ``-w 0..2``: the first client starts a worker, and the last one's end ends it.
     """
     options = ["-w", "0..2", "--scale-down-delay", "0.3", "--loop", loop]
     server = serve(*options, source=SOURCES[kind]).appear()
-    server.wait_for("mold ready")
+    until(lambda: server.status()["state"] == "running", what="a server that runs")
     assert {} == server.workers()
 
     with server.held() as held:

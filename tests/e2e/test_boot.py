@@ -2,25 +2,23 @@
 
 import pytest
 
-from rig.processes import status_field
+from rig.systems import each_method, on_posix
 from rig.waiting import until
 
-pytestmark = pytest.mark.slow
-
-METHODS = pytest.mark.parametrize("start_method", ["fork", "spawn"])
+pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 
 @pytest.mark.parametrize(
     ("start_method", "source", "reason", "traceback"),
     [
-        ("fork", "import no_such_module\n", "no_such_module", "import no_such_module"),
+        on_posix("fork", "import no_such_module\n", "no_such_module", "import no_such_module"),
         ("spawn", "import no_such_module\n", "no_such_module", "import no_such_module"),
-        ("fork", "def handle(:\n", "SyntaxError", "def handle(:"),
-        ("fork", "raise SystemExit(0)\n", "SystemExit", "raise SystemExit(0)"),
+        on_posix("fork", "def handle(:\n", "SyntaxError", "def handle(:"),
+        on_posix("fork", "raise SystemExit(0)\n", "SystemExit", "raise SystemExit(0)"),
         ("spawn", "raise SystemExit(0)\n", "SystemExit", "raise SystemExit(0)"),
-        ("fork", "import os\nos._exit(0)\n", None, None),
+        on_posix("fork", "import os\nos._exit(0)\n", None, None),
         ("spawn", "import os\nos._exit(0)\n", None, None),
-        ("fork", "other = 1\n", "app has none of the attributes", None),
+        on_posix("fork", "other = 1\n", "app has none of the attributes", None),
         ("spawn", "handle = 42\n", "cannot be called", None),
     ],
 )
@@ -68,7 +66,7 @@ def test_a_target_that_is_not_there_says_what_was_looked_for(serve, target, said
     assert said in server.all("target cannot be loaded")[0]["reason"]
 
 
-@METHODS
+@each_method
 def test_a_factory_is_called_in_each_worker(serve, start_method):
     """
     ``--factory``: what it makes belongs to one process.
@@ -93,7 +91,7 @@ def test_a_factory_is_called_in_each_worker(serve, start_method):
     assert all(len(set(answer.split())) == 1 for answer in answers)
 
 
-@METHODS
+@each_method
 def test_an_exception_in_the_factory_ends_the_server(serve, start_method):
     """
     Exit 4, the traceback once.
@@ -113,7 +111,7 @@ def test_an_exception_in_the_factory_ends_the_server(serve, start_method):
     assert "in make" in shown[0]
 
 
-@METHODS
+@each_method
 def test_an_exit_in_the_factory_ends_the_server(serve, start_method):
     """
     ``sys.exit`` where a handler should have been made is a target that cannot be loaded.
@@ -132,15 +130,15 @@ def test_an_exit_in_the_factory_ends_the_server(serve, start_method):
     assert "not today" in server.all("target cannot be loaded")[0]["reason"]
 
 
-@METHODS
+@each_method
 def test_a_slow_import_is_waited_for(serve, start_method):
     """
     Clients that come meanwhile wait in the accept queue; all are served.
     """
     source = """
-        import os, select
+        import os, threading
 
-        select.select([], [], [], 1)
+        threading.Event().wait(1)
 
         def handle(connection, address):
             connection.sendall(connection.recv(100))
@@ -156,6 +154,7 @@ def test_a_slow_import_is_waited_for(serve, start_method):
     assert "running" == server.status()["state"]
 
 
+@pytest.mark.posix
 def test_an_import_that_starts_a_thread_makes_auto_spawn(serve):
     """
     The log says why; the workers have their thread, and no mold is left.
@@ -180,6 +179,7 @@ def test_an_import_that_starts_a_thread_makes_auto_spawn(serve):
     assert 0 == server.stop()
 
 
+@pytest.mark.posix
 def test_a_thread_of_a_c_library_is_seen_too(serve):
     """
     One that ``threading`` does not know of counts as well.
@@ -198,6 +198,7 @@ def test_a_thread_of_a_c_library_is_seen_too(serve):
     assert b"here" == server.ask()
 
 
+@pytest.mark.posix
 def test_forking_in_spite_of_threads_is_warned_of(serve):
     """
     ``--start fork`` is obeyed, with one line about it.
@@ -227,7 +228,7 @@ def test_workers_that_crash_at_their_start_end_the_server_after_a_while(serve):
             os._exit(3)
     """
     options = ["--factory", "--restart-delay", "0.05", "--restart-intensity", "4", "-w", "1"]
-    server = serve(*options, "--start", "fork", source=source, target="app:make")
+    server = serve(*options, source=source, target="app:make")
 
     assert 3 == server.wait()
 
@@ -296,10 +297,9 @@ def test_modules_of_the_users_are_not_taken_for_those_of_the_library(serve, writ
     server = serve("-w", "1", source=source, python=["-P"]).ready(1)
 
     assert b"fine" == server.ask()
-    assert "1" == status_field(server.pid, "Threads")
 
 
-@METHODS
+@each_method
 def test_a_file_is_a_target(serve, write, tmp_path, start_method):
     """
     ``path/to/file.py:attribute``, with its neighbours importable.
@@ -342,7 +342,8 @@ def test_a_package_is_a_target(serve, write):
     assert b"application" == server.ask()
 
 
-@METHODS
+@pytest.mark.posix
+@each_method
 def test_nothing_of_the_arbiters_leaks_into_a_worker(serve, start_method):
     """
     A worker holds what it needs: no control socket, no other worker's channel, no epoll of ours.

@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 
 from rig.datagrams import DatagramLoad, ask_datagram, connect_datagram
-from rig.processes import is_alive
+from rig.systems import each_accept, each_method, on_posix
 from rig.waiting import stays, until
 
 pytestmark = pytest.mark.slow
@@ -48,7 +48,6 @@ def handle(data, address, reply):
     reply(b"%d %s" % (os.getpid(), data))
 """
 
-GATES = pytest.mark.parametrize("accept", ["blocking", "exclusive", "mutex"])
 UDP = "udp://127.0.0.1:0"
 
 
@@ -94,7 +93,7 @@ def test_what_is_lost_was_in_a_killed_workers_hands(datagrams, tmp_path, accept,
         for _ in range(12):
             # One that has just begun something, so that it is well within its handler.
             victim = victim_of(tmp_path, server.pids() - set(killed))
-            os.kill(victim, signal.SIGKILL)
+            server.kill(victim)
             killed.append(victim)
             load.more(15)
         server.ready(4)
@@ -119,7 +118,8 @@ def victim_of(tmp_path, living):
     return until(newest, what="a worker within its handler")
 
 
-@GATES
+@pytest.mark.windows
+@each_accept
 def test_scaling_under_load_loses_nothing(datagrams, accept):
     """
     A worker that is told to go answers what it has taken, and takes nothing that it cannot.
@@ -139,7 +139,7 @@ def test_scaling_under_load_loses_nothing(datagrams, accept):
     assert {("retired", "exit 0")} == {(event["cause"], event["status"]) for event in retired}
 
 
-@GATES
+@each_accept
 @pytest.mark.parametrize("bind", [UDP, "unixgram:{path}"])
 def test_a_stop_answers_all_that_has_come_in(datagrams, tmp_path, accept, bind):
     """
@@ -161,7 +161,7 @@ def test_a_stop_answers_all_that_has_come_in(datagrams, tmp_path, accept, bind):
     assert set(messages) == set(begun) == ended
 
 
-@GATES
+@each_accept
 def test_a_stop_under_load_loses_nothing_that_was_taken(datagrams, tmp_path, accept):
     """
     Each datagram that a handler has begun is answered; each that came too late was never begun.
@@ -237,11 +237,11 @@ def test_workers_without_an_arbiter_answer_and_free_the_port(datagrams, tmp_path
     with connect_datagram(server.address) as client:
         client.send(b"x")
         busy = int(client.recv(100).split()[0])
-        server.signal(signal.SIGKILL)
-        until(lambda: {pid for pid in orphans if is_alive(pid)} == {busy}, what="idle ones gone")
+        server.kill_arbiter()
+        until(lambda: {busy} == set(filter(server.is_alive, orphans)), what="idle ones gone")
         with open(tmp_path / "gate", "wb"):
             assert b"%d x" % busy == client.recv(100)
-        until(lambda: not is_alive(busy), what="its end")
+        until(lambda: not server.is_alive(busy), what="its end")
     server.all_gone()
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as successor:
@@ -274,8 +274,9 @@ def test_the_pool_follows_the_datagrams_that_are_held(datagrams, tmp_path, accep
     assert {"retired"} == {event["cause"] for event in server.all("worker exited")}
 
 
-@pytest.mark.parametrize("bind", [UDP, "unixgram:@{name}"])
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@pytest.mark.windows
+@pytest.mark.parametrize("bind", [UDP, on_posix("unixgram:@{name}")])
+@each_method
 def test_on_demand_the_first_datagram_starts_a_worker_and_is_answered(
     datagrams, start_method, bind
 ):
@@ -293,7 +294,8 @@ def test_on_demand_the_first_datagram_starts_a_worker_and_is_answered(
     assert 0 == server.stop()
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@pytest.mark.windows
+@each_method
 def test_a_hung_handler_is_recorded_and_its_worker_replaced(datagrams, start_method):
     """
     As for connections: the incident names the line; the other worker answers meanwhile.
@@ -318,12 +320,13 @@ def test_a_hung_handler_is_recorded_and_its_worker_replaced(datagrams, start_met
     assert ask_datagram(server.address, b"x").endswith(b" x")
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@pytest.mark.windows
+@each_method
 def test_what_comes_before_a_worker_is_ready_waits_for_it(datagrams, start_method):
     """
     A slow start keeps the clients waiting, and loses nothing.
     """
-    source = "import select\nselect.select([], [], [], 1.0)\n" + ECHO
+    source = "import threading\nthreading.Event().wait(1.0)\n" + ECHO
     server = datagrams("2", "--start", start_method, source=source).appear()
     began = monotonic()
 

@@ -1,7 +1,5 @@
 """Workers that die, and an arbiter that does: who notices, who follows, what is lost."""
 
-import os
-import signal
 import socket
 from contextlib import suppress
 from statistics import median
@@ -9,39 +7,47 @@ from statistics import median
 import pytest
 
 from rig.clients import Load, ask, connect, read_line
-from rig.processes import is_alive
+from rig.systems import on_posix, on_windows
 from rig.waiting import until
 
-pytestmark = pytest.mark.slow
-
-KILLS = 20
+pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 
-@pytest.mark.parametrize("accept", ["blocking", "exclusive", "mutex"])
-def test_only_the_requests_of_killed_workers_fail(serve, accept):
+@pytest.mark.parametrize(
+    ("accept", "kills"),
+    [
+        on_posix("blocking", 20),
+        on_posix("exclusive", 20),
+        on_posix("mutex", 20),
+        on_windows("mutex", 6),  # each costs a second there
+    ],
+)
+def test_only_the_requests_of_killed_workers_fail(serve, accept, kills):
     """
     kill -9 again and again under load: each failure belongs to a worker that was killed.
     """
-    server = serve("-w", "4", "--accept", accept, "--start", "fork").ready(4)
+    server = serve("-w", "4", "--accept", accept).ready(4)
     killed = []
 
     with Load(server.address, clients=6) as load:
-        for number in range(KILLS):
+        for number in range(kills):
             load.more(10)
             victim = server.workers()[number % 4]
             killed.append(victim)
-            os.kill(victim, signal.SIGKILL)
+            server.kill(victim)
             server.wait_for("worker exited", pid=victim)
             server.ready(4)
 
-    assert len(load.failures) <= KILLS  # a worker holds one request at a time
+    assert len(load.failures) <= kills  # a worker holds one request at a time
     assert {failure.pid for failure in load.failures} <= {None, *killed}
     assert 0 == load.refused
     exits = server.all("worker exited")
-    assert {("SIGKILL", "crashed")} == {(event["status"], event["cause"]) for event in exits}
-    assert KILLS == server.status()["totals"]["crashed"]
+    how = {(event["status"], event["cause"]) for event in exits}
+    assert {(server.host.killed, "crashed")} == how
+    assert kills == server.status()["totals"]["crashed"]
 
 
+@pytest.mark.posix
 def test_a_successor_is_there_at_once(serve):
     """
     Forked from the mold, it is ready some milliseconds after the death, in the same slot.
@@ -49,7 +55,7 @@ def test_a_successor_is_there_at_once(serve):
     server = serve("-w", "2", "--start", "fork").ready(2)
 
     for _ in range(10):
-        os.kill(server.workers()[1], signal.SIGKILL)
+        server.kill(server.workers()[1])
         born = len(server.all("worker started", slot=1))
         server.wait_for("worker ready", slot=1, count=born + 1)
         server.ready(2)
@@ -59,18 +65,25 @@ def test_a_successor_is_there_at_once(serve):
     assert median(waits) < 0.1  # 0.02 on a machine that does nothing else
 
 
-@pytest.mark.parametrize("method", ["flock", "fcntl"])
-def test_a_killed_holder_of_the_mutex_does_not_stop_the_others(serve, method):
+@pytest.mark.parametrize(
+    ("options", "rounds"),
+    [
+        on_posix(["--accept-mutex", "flock"], 5),
+        on_posix(["--accept-mutex", "fcntl"], 5),
+        on_windows([], 2),
+    ],
+)
+def test_a_killed_holder_of_the_mutex_does_not_stop_the_others(serve, options, rounds):
     """
     The kernel frees the mutex with its holder; whoever waits for it goes on.
     """
-    server = serve("-w", "3", "--accept", "mutex", "--accept-mutex", method).ready(3)
+    server = serve("-w", "3", "--accept", "mutex", *options).ready(3)
 
-    for _ in range(5):
+    for _ in range(rounds):
         # All three are idle, so one of them holds it: kill them in turn, and ask.
         for pid in sorted(server.pids())[:2]:
             with suppress(ProcessLookupError):  # the status may still name one that is dead
-                os.kill(pid, signal.SIGKILL)
+                server.kill(pid)
         assert server.ask(b"next").endswith(b"next")
         server.ready(3)
 
@@ -78,9 +91,10 @@ def test_a_killed_holder_of_the_mutex_does_not_stop_the_others(serve, method):
 @pytest.mark.parametrize(
     ("action", "status"),
     [
-        ("os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
+        on_posix("os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
+        on_windows("faulthandler._read_null()", "SIGSEGV"),
         ("os._exit(7)", "exit 7"),
-        ("os.abort()", "SIGABRT"),
+        on_posix("os.abort()", "SIGABRT"),
         ("os._exit(0)", "exit 0"),
     ],
 )
@@ -89,9 +103,11 @@ def test_a_crash_is_told_by_its_status(serve, action, status):
     ``worker exited`` names the signal or the exit code, and the cause is ``crashed``.
     """
     source = f"""
-        import os, resource, signal
+        import faulthandler, os, signal
 
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if hasattr(signal, "SIGKILL"):
+            import resource
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
         def handle(connection, address):
             if connection.recv(100) == b"die":
@@ -124,7 +140,7 @@ def test_what_dead_workers_counted_stays_in_the_totals(serve):
     # A client has its answer before its worker has counted it.
     until(lambda: server.status()["totals"]["handled"] == 6, what="six handled")
     for pid in server.pids():
-        os.kill(pid, signal.SIGKILL)
+        server.kill(pid)
     server.wait_for("worker exited", count=2)
     server.ready(2)
     server.ask()
@@ -134,6 +150,7 @@ def test_what_dead_workers_counted_stays_in_the_totals(serve):
     assert 1 == sum(worker["accepted"] for worker in server.status()["workers"])
 
 
+@pytest.mark.posix
 def test_a_killed_mold_is_started_again(serve):
     """
     Its workers live on; the next one comes from its successor.
@@ -142,16 +159,17 @@ def test_a_killed_mold_is_started_again(serve):
     before = server.pids()
     mold = server.wait_for("mold started")["pid"]
 
-    os.kill(mold, signal.SIGKILL)
+    server.kill(mold)
     server.wait_for("mold ready", count=2)
 
     assert before == server.pids()
-    os.kill(min(before), signal.SIGKILL)
+    server.kill(min(before))
     server.wait_for("worker exited")
     server.ready(2)
     assert server.ask(b"x").endswith(b"x")
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("accept", "start_method"),
     [("blocking", "fork"), ("blocking", "spawn"), ("exclusive", "fork"), ("mutex", "fork")],
@@ -166,16 +184,31 @@ def test_nothing_survives_a_killed_arbiter_but_what_is_in_progress(serve, accept
     with server.connect() as client:
         busy = int(read_line(client))
 
-        server.signal(signal.SIGKILL)
-        server.wait()
+        server.kill_arbiter()
 
         for pid in idle - {busy}:
-            until(lambda pid=pid: not is_alive(pid), what=f"the end of {pid}")
+            until(lambda pid=pid: not server.is_alive(pid), what=f"the end of {pid}")
         client.sendall(b"still served")
         assert b"still served" == client.recv(100)
-        assert is_alive(busy)
+        assert server.is_alive(busy)
         _bind_anew(address)
     server.all_gone()
+
+
+@pytest.mark.windows_only
+def test_nothing_at_all_survives_a_killed_arbiter(serve):
+    """
+    Windows ends the workers with the last handle of their job, busy or not; the port is free.
+    """
+    server = serve("-w", "5").ready(5)
+    address = server.address
+    with server.held() as held:
+        held.add(2)
+
+        server.kill_arbiter()
+
+        server.all_gone(limit=1)
+        _bind_anew(address)
 
 
 def _bind_anew(address):
@@ -195,6 +228,7 @@ def _is_bound(sock, address):
     return True
 
 
+@pytest.mark.posix
 def test_an_orphan_that_does_not_finish_is_ended(serve):
     """
     Without an arbiter to do it, a worker limits its own remaining life to ``graceful-timeout``.
@@ -203,21 +237,38 @@ def test_an_orphan_that_does_not_finish_is_ended(serve):
     with connect(server.address) as client:
         busy = int(read_line(client))
 
-        server.signal(signal.SIGKILL)
-        server.wait()
+        server.kill_arbiter()
 
-        until(lambda: not is_alive(busy), limit=5, what="the end of the orphan")
+        until(lambda: not server.is_alive(busy), limit=5, what="the end of the orphan")
 
 
-def test_a_successor_takes_the_name_and_place_of_a_killed_server(serve, tmp_path):
+def test_a_successor_takes_the_name_and_port_of_a_killed_server(serve):
+    """
+    At once, though clients were connected.
+    """
+    first = serve("-w", "1", "--name", "phoenix").ready(1)
+    address = first.address
+    with first.connect() as client:
+        read_line(client)
+        first.kill_arbiter()
+    first.all_gone()
+
+    second = serve("-w", "1", "--name", "phoenix", "--bind", address)
+    second.wait_for("worker ready")
+
+    assert ("phoenix", second.pid) == (second.status()["name"], second.status()["pid"])
+    assert int(second.ask()) in second.pids()
+
+
+@pytest.mark.posix
+def test_a_successor_takes_the_path_of_a_killed_server(serve, tmp_path):
     """
     What kill -9 leaves behind is in nobody's way.
     """
     path = tmp_path / "s"
     options = ["-w", "1", "--name", "phoenix", "--bind", f"unix:{path.name}"]
     first = serve(*options).ready(1)
-    first.signal(signal.SIGKILL)
-    first.wait()
+    first.kill_arbiter()
     assert path.exists()
 
     second = serve(*options)

@@ -6,16 +6,16 @@ import socket
 import pytest
 
 from rig.clients import connect, in_background, read_all
-from rig.processes import parent_of, title_of
+from rig.processes import title_of
 from rig.waiting import stays, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 SIZE = 64 << 20
 CHUNK = 1 << 20
 
 
-def test_five_processes_serve_one_socket(start):
+def test_five_processes_serve_one_socket(start, host):
     """
     Five workers by default, children of the arbiter, each ready under a pid of its own.
     """
@@ -25,18 +25,27 @@ def test_five_processes_serve_one_socket(start):
 
     assert 5 == len(pids)
     # The process that forked it twice may live a moment longer than a worker needs to be ready.
-    until(lambda: {parent_of(pid) for pid in pids} == {server.pid}, what="children of the arbiter")
+    until(lambda: {server.pid} == set(map(host.parent_of, pids)), what="children of the arbiter")
 
 
 def test_its_defaults_are_those_of_the_contract(start):
     """
-    Without options it is called echo, and says so to whoever looks at the processes.
+    Without options it is called echo, and has five workers.
     """
     server = start("echo", "--name", "echo").ready(5)
 
     status = server.status()
     assert "echo" == status["name"]
     assert (5, 5) == (status["pool"]["minimum"], status["pool"]["maximum"])
+
+
+@pytest.mark.posix
+def test_its_processes_say_what_they_are(start):
+    """
+    To whoever looks at them with ``ps``.
+    """
+    server = start("echo", "--name", "echo").ready(5)
+
     assert "prefork: arbiter of echo" == title_of(server.pid)
     assert "prefork: worker 0 of echo (generation 1)" == title_of(server.workers()[0])
 
@@ -75,7 +84,7 @@ def test_five_held_connections_are_on_five_processes_and_the_sixth_waits(start):
         assert server.pids() == set(connected)
         clients[5].setblocking(False)
         assert stays(lambda: _nothing_from(clients[5]), 0.3)
-        assert 1 == server.status()["listeners"][0]["queued"]
+        assert 1 == server.queued()
 
         clients[2].close()
 

@@ -8,21 +8,20 @@ import signal
 import socket
 import ssl
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from e2e.loops import SOURCES, STREAM, each_kind, each_loop
+from e2e.loops import SOURCES, STREAM, each_kind, each_loop, each_pair
 from rig.clients import Held, Load, connect, read_all, read_line
 from rig.handlers import PID_ECHO
-from rig.processes import cpu_seconds, is_alive, status_field
+from rig.processes import cpu_seconds, status_field
+from rig.systems import each_accept, each_method
 from rig.waiting import pause, stays, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 
-@each_loop
-@each_kind
+@each_pair
 def test_many_connections_are_held_by_few_workers(serve, kind, loop):
     """
     Each of forty held connections gets its bytes back, and the status counts them.
@@ -46,8 +45,7 @@ def test_many_connections_are_held_by_few_workers(serve, kind, loop):
     assert {kind} == {event["kind"] for event in server.all("target loaded")}
 
 
-@each_loop
-@each_kind
+@each_pair
 def test_large_data_comes_back_whole(serve, kind, loop):
     """
     Eight megabytes, sent and received at the same time.
@@ -200,10 +198,10 @@ def test_what_a_callback_raises_is_in_the_log(serve):
 
 
 @each_loop
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@each_method
 @pytest.mark.parametrize(("order", "function"), [(b"sleep", "sleeps"), (b"c", "computes_in_c")])
 def test_a_stuck_loop_is_recorded_and_replaced(
-    serve, tmp_path, loop, start_method, order, function
+    serve, host, tmp_path, loop, start_method, order, function
 ):
     """
     The incident has the stack that blocks the loop and, where Python still runs, its tasks.
@@ -217,21 +215,21 @@ def test_a_stuck_loop_is_recorded_and_replaced(
         held.clients[0].sendall(b"wait")
         pause(0.2)  # so that this one waits before the loop is blocked
         held.clients[1].sendall(order)
-        server.wait_for("worker ready", pid=lambda pid: pid != hung, limit=5)
+        server.wait_for("worker ready", pid=lambda pid: pid != hung)
 
     event = server.wait_for("worker hung")
     guilty = STREAM[: STREAM.index("# guilty", STREAM.index(f"def {function}"))].count("\n") + 1
-    assert (hung, f"{function} ({tmp_path / 'app.py'}:{guilty})") == (event["pid"], event["where"])
+    where = f"{function} ({host.shown(tmp_path / 'app.py')}:{guilty})"
+    assert (hung, where) == (event["pid"], event["where"])
     assert "hung" == server.wait_for("worker exited", pid=hung)["cause"]
-    text = "\n".join(json.loads(Path(event["incident"]).read_text())["stacks"])
+    text = "\n".join(json.loads(host.path(event["incident"]).read_text())["stacks"])
     assert f"in {function}" in text
     if order == b"sleep":  # C code that never ends lets no Python look at the tasks
         assert "Tasks of the event loop" in text
         assert "> waits_for_the_other " in text
 
 
-@each_loop
-@each_kind
+@each_pair
 def test_idle_loops_and_lasting_connections_are_not_hung(serve, kind, loop):
     """
     A connection may last, and a loop sleep, far longer than ``timeout``.
@@ -245,6 +243,7 @@ def test_idle_loops_and_lasting_connections_are_not_hung(serve, kind, loop):
         assert b"hello" == held.clients[0].recv(10)
 
 
+@pytest.mark.posix
 def test_a_suspended_loop_is_replaced(serve):
     """
     SIGSTOP of a worker whose loop sleeps is seen, and the worker replaced after ``timeout``.
@@ -252,7 +251,7 @@ def test_a_suspended_loop_is_replaced(serve):
     server = serve("-w", "1", "--timeout", "0.5", source=STREAM).ready(1)
     stopped = server.workers()[0]
 
-    os.kill(stopped, signal.SIGSTOP)
+    server.freeze(stopped)
 
     server.wait_for("worker ready", pid=lambda pid: pid != stopped)
     assert "hung" == server.wait_for("worker exited", pid=stopped)["cause"]
@@ -277,8 +276,7 @@ def test_a_dump_shows_the_tasks_and_does_no_harm(serve, loop):
     assert "> waits_for_the_other " in report["stacks"]
 
 
-@each_loop
-@each_kind
+@each_pair
 def test_killed_workers_are_replaced_under_load(serve, kind, loop):
     """
     Only requests of the killed workers fail.
@@ -291,7 +289,7 @@ def test_killed_workers_are_replaced_under_load(serve, kind, loop):
             load.more(50)
             victim = next(iter(server.pids()))
             killed.append(victim)
-            os.kill(victim, signal.SIGKILL)
+            server.kill(victim)
             until(lambda victim=victim: victim not in server.pids(), what="its end")
             server.ready(3)
 
@@ -300,8 +298,7 @@ def test_killed_workers_are_replaced_under_load(serve, kind, loop):
     assert len(load.failures) <= 8 * len(killed)
 
 
-@each_loop
-@each_kind
+@each_pair
 def test_a_stop_under_load_loses_nothing(serve, kind, loop):
     """
     Nobody whose connection was established goes without an answer.
@@ -315,8 +312,7 @@ def test_a_stop_under_load_loses_nothing(serve, kind, loop):
     assert [] == load.failures
 
 
-@each_loop
-@each_kind
+@each_pair
 def test_scaling_up_and_down_under_load_loses_nothing(serve, kind, loop):
     """
     Workers come and go, and every request is answered.
@@ -364,8 +360,9 @@ def test_after_the_graceful_time_held_connections_end(serve, loop):
         assert b"" == held.clients[0].recv(1)
 
 
+@pytest.mark.posix
 @each_loop
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@each_method
 def test_orphans_finish_and_leave_the_port(serve, loop, start_method):
     """
     When the arbiter is killed, nobody new is taken, and what is held is finished.
@@ -375,14 +372,13 @@ def test_orphans_finish_and_leave_the_port(serve, loop, start_method):
 
     with Held(address) as held:
         held.add(4)
-        os.kill(server.pid, signal.SIGKILL)
-        server.wait()
+        server.kill_arbiter()
         until(lambda: _is_refused(address), what="a free port")
         for client in held.clients:
             client.sendall(b"still")
             assert b"still" == client.recv(10)
 
-    until(lambda: not any(is_alive(pid) for pid in workers), what="the end of the workers")
+    until(lambda: not any(server.is_alive(pid) for pid in workers), what="the end of the workers")
 
 
 def _is_refused(address):
@@ -393,6 +389,7 @@ def _is_refused(address):
     return False
 
 
+@pytest.mark.posix
 def test_an_idle_loop_is_not_woken(serve):
     """
     Nobody polls: asyncio's loop sleeps until something happens; uvloop's beats now and then.
@@ -408,6 +405,7 @@ def test_an_idle_loop_is_not_woken(serve):
     assert before == [status_field(pid, "voluntary_ctxt_switches") for pid in server.pids()]
 
 
+@pytest.mark.posix
 def test_listeners_of_all_sorts_are_served_by_one_loop(serve, runtime):
     """
     Two ports and a Unix socket at once.
@@ -422,6 +420,7 @@ def test_listeners_of_all_sorts_are_served_by_one_loop(serve, runtime):
     assert 0 == server.stop()
 
 
+@pytest.mark.posix
 def test_a_full_descriptor_table_is_survived(serve):
     """
     Without descriptors for more connections a worker says so, waits, and goes on later.
@@ -445,8 +444,9 @@ def _holds_one_more(held):
     return False
 
 
+@pytest.mark.posix
 @each_loop
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@each_method
 def test_who_still_holds_a_connection_sleeps_until_it_ends(serve, loop, start_method):
     """
     Neither a draining worker nor an orphan burns a processor for what it waits for.
@@ -460,12 +460,11 @@ def test_who_still_holds_a_connection_sleeps_until_it_ends(serve, loop, start_me
         server.until_pool(draining=1)
         assert 0.1 > _spent_in_a_second(server)
         orphans = server.pids()
-        os.kill(server.pid, signal.SIGKILL)
-        server.wait()
+        server.kill_arbiter()
         until(lambda: _is_refused(held.address), what="a free port")
         assert 0.1 > _spent_in_a_second(server)
 
-    until(lambda: not any(is_alive(pid) for pid in orphans), what="their end")
+    until(lambda: not any(server.is_alive(pid) for pid in orphans), what="their end")
 
 
 def _spent_in_a_second(server):
@@ -475,8 +474,8 @@ def _spent_in_a_second(server):
     return sum(cpu_seconds(pid) for pid in pids) - before
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
-@pytest.mark.parametrize("accept", ["blocking", "exclusive", "mutex"])
+@each_method
+@each_accept
 def test_a_default_timeout_is_for_the_users_sockets_alone(serve, start_method, accept):
     """
     ``socket.setdefaulttimeout`` in the target's module: a worker waits for longer than that.
@@ -666,6 +665,7 @@ def test_a_client_that_reads_slowly_gets_all(serve, loop):
     assert 0 == server.status()["totals"]["failed"]
 
 
+@pytest.mark.posix
 def test_a_forked_child_of_a_handler_ends_as_any_process(serve):
     """
     TERM, which workers leave to the arbiter, ends what a handler has forked.
@@ -685,6 +685,7 @@ def test_a_forked_child_of_a_handler_ends_as_any_process(serve):
     assert b"-15" == server.ask()
 
 
+@pytest.mark.posix
 def test_a_loop_may_hold_more_connections_than_files_were_allowed(serve):
     """
     The soft limit of descriptors is raised to what ``--concurrency`` needs.

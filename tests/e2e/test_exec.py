@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rig.clients import Load, connect, read_line
-from rig.processes import cpu_seconds, is_alive, status_field
+from rig.processes import cpu_seconds, status_field
 from rig.programs import compiled, descendants
 from rig.server import elapsed
 from rig.waiting import pause, stays, until
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 #: What programs of these tests begin with.
 PRELUDE = """
-import os, select, signal, socket, sys, time
+import os, signal, socket, sys, threading
 
 def notify(text, fds=()):
     address = os.environ["NOTIFY_SOCKET"].replace("@", "\\0", 1)
@@ -30,7 +30,7 @@ def notify(text, fds=()):
         socket.send_fds(sender, [text.encode()], fds)
 
 def wait(seconds=None):
-    select.select([], [], [], seconds)
+    threading.Event().wait(seconds)
 """
 
 
@@ -360,9 +360,9 @@ while True:
     server = run("-w", "1", "--timeout", "1", source=source).ready()
     [pid] = server.pids()
 
-    os.kill(pid, signal.SIGSTOP)
+    server.freeze(pid)
     server.wait_for("worker suspended")
-    os.kill(pid, signal.SIGCONT)
+    server.thaw(pid)
 
     assert stays(lambda: server.pids() == {pid}, 2)
     assert [] == server.all("worker hung")
@@ -557,14 +557,14 @@ def test_what_a_program_has_started_goes_with_it(start):
     before = descendants(server.pid)
     assert 6 == len(before)
 
-    os.kill(server.workers()[0], signal.SIGKILL)
+    server.kill(server.workers()[0])
     server.wait_for("worker started", count=3)
     server.ready(2)
     until(lambda: 6 == len(descendants(server.pid)), what="three gone, three new")
 
     everybody = before | descendants(server.pid)
     assert 0 == server.stop()
-    assert [] == [pid for pid in everybody if is_alive(pid)]
+    assert [] == [pid for pid in everybody if server.is_alive(pid)]
 
 
 def test_an_escaped_child_holds_nothing_up(run):
@@ -589,8 +589,8 @@ wait(0.2)
     escaped = descendants(server.pid)
     assert elapsed(server.stop) < 5
     for pid in escaped:
-        if is_alive(pid):
-            os.kill(pid, signal.SIGKILL)
+        if server.is_alive(pid):
+            server.kill(pid)
 
 
 def test_programs_end_with_the_arbiter(start, tmp_path):
@@ -600,10 +600,9 @@ def test_programs_end_with_the_arbiter(start, tmp_path):
     server = start("exec", "-w", "3", "--", compiled(tmp_path), "{fd}").ready(3)
     programs, address = server.pids(), server.address
 
-    os.kill(server.pid, signal.SIGKILL)
-    server.wait()
+    server.kill_arbiter()
 
-    until(lambda: not any(map(is_alive, programs)), what="the end of the programs")
+    until(lambda: not any(map(server.is_alive, programs)), what="the end of the programs")
     host, _, port = address.removeprefix("tcp://").rpartition(":")
     with socket.create_server((host, int(port))):
         pass
@@ -650,7 +649,7 @@ def test_only_what_a_killed_program_held_is_lost(start, tmp_path):
             load.more(100)
             victim = max(server.pids() - killed)
             killed.add(victim)
-            os.kill(victim, signal.SIGKILL)
+            server.kill(victim)
             server.wait_for("worker exited", count=count, cause="crashed")
             server.ready(3)
 
@@ -850,7 +849,7 @@ wait()
     # Only a full pipe, and then the lines that the log may keep, stop the flood.
     until(lambda: _is_calm(server.pid), what="an arbiter that rests")
     victim = worker(server, 1)["pid"]
-    os.kill(victim, signal.SIGKILL)
+    server.kill(victim)
     until(lambda: worker(server, 1)["pid"] != victim, 5, "the replacement")
     until(lambda: _is_calm(server.pid), what="an arbiter that rests again")
     server.signal(signal.SIGTERM)

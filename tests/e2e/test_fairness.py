@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from rig.processes import state_of
+from rig.systems import each_accept, on_posix
 from rig.waiting import until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 CONNECTIONS = 300
 WORKERS = 6
@@ -16,23 +16,23 @@ WORKERS = 6
 @pytest.mark.parametrize(
     ("options", "most"),
     [
-        (["--accept", "auto"], 1.1),
-        (["--accept", "blocking"], 1.1),
-        (["--accept", "exclusive"], 1.1),
-        (["--accept", "auto", "--bind", "unix:@{name}"], 1.1),
+        on_posix(["--accept", "auto"], 1.1),
+        on_posix(["--accept", "blocking"], 1.1),
+        on_posix(["--accept", "exclusive"], 1.1),
+        on_posix(["--accept", "auto", "--bind", "unix:@{name}"], 1.1),
         (["--accept", "mutex"], 1.25),
-        (["--accept", "mutex", "--accept-mutex", "fcntl"], 1.25),
+        on_posix(["--accept", "mutex", "--accept-mutex", "fcntl"], 1.25),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_no_idle_worker_is_much_busier_than_the_mean(serve, runtime, options, most):
+def test_no_idle_worker_is_much_busier_than_the_mean(serve, host, runtime, options, most):
     """
     The busiest of six idle workers takes hardly more than its sixth of the connections.
     """
     options = [option.format(name=runtime.name) for option in options]
     server = serve("-w", str(WORKERS), *options).ready(WORKERS)
     # Ready is said just before the first accept: let each have got there.
-    until(lambda: {state_of(pid) for pid in server.pids()} == {"S"}, what="idle workers")
+    until(lambda: all(map(host.is_asleep, server.pids())), what="idle workers")
 
     # Whatever else this machine does can hold up a worker: then it is measured again.
     shares = (_busiest_share(server) for _ in range(3))
@@ -47,7 +47,7 @@ def _busiest_share(server):
     return max(taken.values()) / (CONNECTIONS / WORKERS)
 
 
-@pytest.mark.parametrize("accept", ["blocking", "exclusive", "mutex"])
+@each_accept
 def test_workers_are_told_how_they_accept(serve, accept):
     """
     ``--accept`` is what the log and the status say.
@@ -58,13 +58,12 @@ def test_workers_are_told_how_they_accept(serve, accept):
     assert accept == server.status()["accept"]
 
 
-@pytest.mark.parametrize("accept", ["exclusive", "mutex"])
-def test_several_listeners_are_served_by_every_worker(serve, runtime, accept):
+@pytest.mark.parametrize("accept", [on_posix("exclusive"), "mutex"])
+def test_several_listeners_are_served_by_every_worker(serve, accept):
     """
     Connections to each of three addresses, more than there are workers for one of them.
     """
-    path = runtime / "s"
-    binds = ["tcp://127.0.0.1:0", "tcp://127.0.0.1:0", f"unix:{path}"]
+    binds = ["tcp://127.0.0.1:0", "tcp://127.0.0.1:0", "tcp://[::1]:0"]
     options = [word for bind in binds for word in ("--bind", bind)]
     server = serve("-w", "3", "--accept", accept, *options).ready(3)
     addresses = server.addresses

@@ -1,15 +1,16 @@
 """What handlers of each kind can count on."""
 
 import socket
+import subprocess
 import sys
 
 import pytest
 
 from rig.clients import PATIENCE, Load, ask, connect, read_all, read_line, reset
-from rig.server import operate
+from rig.systems import each_accept, each_method, on_posix
 from rig.waiting import stays, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 FAILING = """
 import os, sys
@@ -31,12 +32,12 @@ def handle(connection, address):
 @pytest.mark.parametrize(
     ("what", "error", "threads"),
     [
-        (b"raise", "ValueError('on purpose')", "1"),
+        on_posix(b"raise", "ValueError('on purpose')", "1"),
         (b"raise", "ValueError('on purpose')", "3"),
         (b"exit", "SystemExit(5)", "1"),
-        (b"exit", "SystemExit(5)", "3"),
+        on_posix(b"exit", "SystemExit(5)", "3"),
         (b"interrupt", "KeyboardInterrupt()", "1"),
-        (b"group", "ExceptionGroup", "1"),
+        on_posix(b"group", "ExceptionGroup", "1"),
     ],
 )
 def test_no_exception_ends_a_worker(serve, what, error, threads):
@@ -75,22 +76,22 @@ def test_a_client_that_resets_is_the_handlers_problem_only(serve):
     assert server.ask(b"x").endswith(b"x")
 
 
-def test_clients_that_vanish_from_the_queue_do_no_harm(serve):
+@each_accept
+def test_clients_that_vanish_from_the_queue_do_no_harm(serve, accept):
     """
     A reset while nobody has accepted yet may make accept fail: it is tried again.
     """
-    for accept in ("blocking", "exclusive", "mutex"):
-        server = serve("-w", "1", "--accept", accept).ready(1)
-        with server.connect() as client:
-            read_line(client)
-            for _ in range(20):
-                reset(server.connect())
+    server = serve("-w", "1", "--accept", accept).ready(1)
+    with server.connect() as client:
+        read_line(client)
+        for _ in range(20):
+            reset(server.connect())
 
-        assert server.ask(b"x").endswith(b"x")
-        assert 0 == server.stop()
+    assert server.ask(b"x").endswith(b"x")
+    assert 0 == server.stop()
 
 
-@pytest.mark.parametrize("accept", ["blocking", "exclusive", "mutex"])
+@each_accept
 def test_threads_serve_as_many_at_once(serve, accept):
     """
     ``--threads 3`` and two workers: six connections at once, the seventh waits.
@@ -111,7 +112,7 @@ def test_threads_serve_as_many_at_once(serve, accept):
     assert [0, 0] == [worker["active"] for worker in server.status()["workers"]]
 
 
-@pytest.mark.parametrize("accept", ["blocking", "exclusive", "mutex"])
+@each_accept
 def test_a_threaded_server_stops_without_loss(serve, accept):
     """
     Every thread finishes what it holds; nobody is turned away.
@@ -149,7 +150,7 @@ def _hears_nothing(client):
     return False
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@each_method
 def test_a_socketserver_handler(serve, start_method):
     """
     A subclass of StreamRequestHandler is served as its module would serve it.
@@ -177,7 +178,13 @@ def test_a_socketserver_handler(serve, start_method):
 
 
 @pytest.mark.parametrize(
-    ("accept", "start_method"), [("blocking", "fork"), ("exclusive", "spawn"), ("mutex", "fork")]
+    ("accept", "start_method"),
+    [
+        on_posix("blocking", "fork"),
+        on_posix("exclusive", "spawn"),
+        on_posix("mutex", "fork"),
+        ("mutex", "spawn"),
+    ],
 )
 def test_a_program_accepts_for_itself(serve, accept, start_method):
     """
@@ -239,10 +246,10 @@ def test_a_program_is_not_ready_before_it_says_so(serve):
     What it prepares counts as its boot.
     """
     source = """
-        import select
+        import threading
 
         def run(worker):
-            select.select([], [], [], 0.6)
+            threading.Event().wait(0.6)
             for connection in worker.accept():
                 connection.sendall(b"x")
     """
@@ -273,6 +280,7 @@ def test_a_program_that_raises_is_replaced(serve):
     assert b"fine" == server.ask(b"x")
 
 
+@pytest.mark.posix
 def test_a_handler_may_start_processes_and_wait_for_them(serve):
     """
     Nothing of prefork's signals or descriptors is in the way of ``subprocess``.
@@ -295,7 +303,8 @@ def test_a_handler_may_start_processes_and_wait_for_them(serve):
         assert 0 == server.stop()
 
 
-def test_a_handler_may_keep_a_thread_at_work(serve):
+@each_method
+def test_a_handler_may_keep_a_thread_at_work(serve, start_method):
     """
     A worker that leaves waits for threads that are no daemons, as an interpreter does.
     """
@@ -311,18 +320,16 @@ def test_a_handler_may_keep_a_thread_at_work(serve):
             threading.Thread(target=later, args=[threading.Event()]).start()
             connection.sendall(b"accepted")
     """
-    for method in ("fork", "spawn"):
-        server = serve("-w", "1", "--start", method, source=source).ready(1)
-        assert b"accepted" == server.ask()
+    server = serve("-w", "1", "--start", start_method, source=source).ready(1)
+    assert b"accepted" == server.ask()
 
-        assert 0 == server.stop()
+    assert 0 == server.stop()
 
-        trace = server.directory / "trace"
-        assert "finished" == trace.read_text()
-        trace.unlink()
+    assert "finished" == (server.directory / "trace").read_text()
 
 
-def test_atexit_of_the_users_code_runs(serve):
+@each_method
+def test_atexit_of_the_users_code_runs(serve, start_method):
     """
     Also in a forked worker.
     """
@@ -337,14 +344,14 @@ def test_atexit_of_the_users_code_runs(serve):
         def handle(connection, address):
             connection.sendall(b"x")
     """
-    for method in ("fork", "spawn"):
-        server = serve("-w", "2", "--start", method, source=source).ready(2)
-        pids = server.pids()
-        assert 0 == server.stop()
+    server = serve("-w", "2", "--start", start_method, source=source).ready(2)
+    pids = server.pids()
+    assert 0 == server.stop()
 
-        assert all((server.directory / f"left-{pid}").exists() for pid in pids)
+    assert all((server.directory / f"left-{pid}").exists() for pid in pids)
 
 
+@pytest.mark.posix
 def test_forked_workers_do_not_share_their_chance(serve):
     """
     ``random`` is seeded anew in each, as it is after any fork.
@@ -360,7 +367,7 @@ def test_forked_workers_do_not_share_their_chance(serve):
     assert 4 == len({server.ask() for _ in range(4)})
 
 
-def test_what_a_handler_prints_appears(serve, tmp_path):
+def test_what_a_handler_prints_appears(serve):
     """
     Standard output of the workers is the server's own.
     """
@@ -368,12 +375,12 @@ def test_what_a_handler_prints_appears(serve, tmp_path):
         def handle(connection, address):
             print("printed by the handler")
     """
-    with (tmp_path / "out").open("wb") as out:
-        server = serve("-w", "1", source=source, stdout=out).ready(1)
+    server = serve("-w", "1", source=source, stdout=subprocess.PIPE).ready(1)
+    with server.process.stdout as out:
         server.ask()
         server.stop()
 
-    assert "printed by the handler\n" == (tmp_path / "out").read_text()
+        assert b"printed by the handler" == out.read().rstrip()
 
 
 def test_a_handler_that_keeps_the_connection_open_elsewhere_does_not_hold_the_client(serve):
@@ -390,7 +397,7 @@ def test_a_handler_that_keeps_the_connection_open_elsewhere_does_not_hold_the_cl
         assert b"bye" == read_all(client)
 
 
-def test_serve_from_python(write, tmp_path, runtime, start):
+def test_serve_from_python(write, start, host):
     """
     ``prefork.serve(handle, workers=2)`` with a function of the script itself.
     """
@@ -410,13 +417,13 @@ def test_serve_from_python(write, tmp_path, runtime, start):
         """,
         "script.py",
     )
-    server = start("--name", "api", command=[sys.executable, str(script), "api"]).ready(2)
+    server = start("--name", "api", command=host.python(host.shown(script), "api")).ready(2)
 
     assert {int(server.ask()) for _ in range(4)} == server.pids()
     assert 0 == server.stop()
 
 
-def test_the_server_of_a_script_ends_with_it(write, start, runtime):
+def test_the_server_of_a_script_ends_with_it(write, start, host):
     """
     kill -9 of the script that called ``prefork.serve``: the server stops, the port is free.
     """
@@ -430,12 +437,23 @@ def test_the_server_of_a_script_ends_with_it(write, start, runtime):
         """,
         "script.py",
     )
-    server = start("--name", "api", command=[sys.executable, str(script)]).ready(1)
+    server = start("--name", "api", command=host.python(host.shown(script))).ready(1)
     address = server.address
     server.process.kill()
 
-    until(lambda: server.all("stopped"), what="the end of the server")
+    until(lambda: _is_refused(address), what="the end of the server")
 
-    with pytest.raises(ConnectionRefusedError):
+    until(
+        lambda: host.operate(server.env, "status", "--name", "api").returncode == 6,
+        what="a status that is gone",
+    )
+
+
+def _is_refused(address):
+    try:
         ask(address)
-    assert 6 == operate(server.env, "status", "--name", "api").returncode
+    except ConnectionRefusedError:
+        return True
+    except ConnectionResetError:
+        pass
+    return False

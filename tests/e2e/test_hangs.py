@@ -1,17 +1,14 @@
 """Workers that hang: recorded, killed, replaced."""
 
 import json
-import os
-import signal
-from pathlib import Path
 
 import pytest
 
 from rig.clients import Load, connect, read_line
-from rig.processes import is_alive
+from rig.systems import on_posix
 from rig.waiting import stays, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 HANGS = """
 import itertools, os, re, threading
@@ -35,15 +32,15 @@ def handle(connection, address):
 @pytest.mark.parametrize(
     ("order", "function", "start_method", "threads"),
     [
-        (b"lock", "waits_for_ever", "fork", "1"),
-        (b"c", "computes_in_c", "fork", "1"),
+        on_posix(b"lock", "waits_for_ever", "fork", "1"),
+        on_posix(b"c", "computes_in_c", "fork", "1"),
         (b"c", "computes_in_c", "spawn", "1"),
         (b"lock", "waits_for_ever", "spawn", "4"),
-        (b"c", "computes_in_c", "fork", "4"),
+        on_posix(b"c", "computes_in_c", "fork", "4"),
     ],
 )
 def test_a_hang_is_recorded_with_the_guilty_line_and_replaced(
-    serve, tmp_path, order, function, start_method, threads
+    serve, host, tmp_path, order, function, start_method, threads
 ):
     """
     The incident names function and line, also while C code holds the interpreter's lock.
@@ -54,18 +51,18 @@ def test_a_hang_is_recorded_with_the_guilty_line_and_replaced(
 
     with server.connect() as client:
         client.sendall(order)
-        server.wait_for("worker ready", pid=lambda pid: pid != hung, limit=4)
+        server.wait_for("worker ready", pid=lambda pid: pid != hung)
         peer = "{}:{}".format(*client.getsockname())
 
     event = server.wait_for("worker hung")
     guilty = HANGS[: HANGS.index("# guilty", HANGS.index(f"def {function}"))].count("\n") + 1
-    assert f"{function} ({tmp_path / 'app.py'}:{guilty})" == event["where"]
+    assert f"{function} ({host.shown(tmp_path / 'app.py')}:{guilty})" == event["where"]
     assert (hung, peer) == (event["pid"], event["peer"])
     assert 0.5 <= event["busy_for"] < 2
-    incident = json.loads(Path(event["incident"]).read_text())
+    incident = json.loads(host.path(event["incident"]).read_text())
     assert hung == incident["pid"]
     assert any(f"in {function}" in line for line in incident["stacks"])
-    assert {"wchan", "syscall", "state"} <= incident["kernel"].keys()
+    assert host.kernel <= incident["kernel"].keys()
     [exited] = server.all("worker exited")
     assert ("SIGKILL", "hung") == (exited["status"], exited["cause"])
     assert 1 == server.status()["totals"]["hung"]
@@ -74,23 +71,25 @@ def test_a_hang_is_recorded_with_the_guilty_line_and_replaced(
         assert read_line(client).isdigit()
 
 
-def test_a_suspended_worker_is_replaced(serve):
+@pytest.mark.posix
+def test_a_suspended_worker_is_replaced(serve, host):
     """
     SIGSTOP: nothing can be had from it but the kernel's view, and that is recorded.
     """
     server = serve("-w", "2", "--timeout", "0.5").ready(2)
     stopped = server.workers()[1]
 
-    os.kill(stopped, signal.SIGSTOP)
+    server.freeze(stopped)
 
     event = server.wait_for("worker hung", limit=4)
     assert stopped == event["pid"]
     server.wait_for("worker suspended", pid=stopped)
-    assert "T" == json.loads(Path(event["incident"]).read_text())["kernel"]["state"]
+    assert "T" == json.loads(host.path(event["incident"]).read_text())["kernel"]["state"]
     server.wait_for("worker exited", pid=stopped, cause="hung")
     server.ready(2)
 
 
+@pytest.mark.posix
 def test_a_worker_that_goes_on_in_time_stays(serve):
     """
     SIGCONT before the timeout, and nothing has happened.
@@ -98,9 +97,9 @@ def test_a_worker_that_goes_on_in_time_stays(serve):
     server = serve("-w", "1", "--timeout", "1").ready(1)
     [pid] = server.pids()
 
-    os.kill(pid, signal.SIGSTOP)
+    server.freeze(pid)
     server.wait_for("worker suspended")
-    os.kill(pid, signal.SIGCONT)
+    server.thaw(pid)
     server.wait_for("worker resumed")
 
     assert stays(lambda: server.pids() == {pid}, 1.3)
@@ -108,6 +107,7 @@ def test_a_worker_that_goes_on_in_time_stays(serve):
     assert server.ask(b"x").endswith(b"x")
 
 
+@pytest.mark.posix
 def test_a_busy_worker_that_is_suspended_keeps_its_connection_when_it_goes_on(serve):
     """
     A suspension does no harm to what is in progress.
@@ -116,10 +116,10 @@ def test_a_busy_worker_that_is_suspended_keeps_its_connection_when_it_goes_on(se
 
     with server.connect() as client:
         pid = int(read_line(client))
-        os.kill(pid, signal.SIGSTOP)
+        server.freeze(pid)
         server.wait_for("worker suspended")
         client.sendall(b"patience")
-        os.kill(pid, signal.SIGCONT)
+        server.thaw(pid)
         assert b"patience" == client.recv(100)
 
 
@@ -152,10 +152,10 @@ def test_others_serve_on_while_one_hangs(serve):
 
     assert [] == load.failures
     assert 0 == load.refused
-    assert not is_alive(hung)
+    assert not server.is_alive(hung)
 
 
-def test_many_that_hang_at_once_are_all_recorded(serve):
+def test_many_that_hang_at_once_are_all_recorded(serve, host):
     """
     One incident for each of them, in different files.
     """
@@ -170,37 +170,38 @@ def test_many_that_hang_at_once_are_all_recorded(serve):
         client.close()
     incidents = {event["incident"] for event in server.all("worker hung")}
     assert 5 == len(incidents)
-    assert all(Path(incident).is_file() for incident in incidents)
+    assert all(host.path(incident).is_file() for incident in incidents)
     server.ready(5)
 
 
-def test_a_boot_that_takes_too_long_is_a_hang(serve, tmp_path):
+def test_a_boot_that_takes_too_long_is_a_hang(serve, host, tmp_path):
     """
     An import that never ends is recorded with its line, and counts as a failed start.
     """
     source = """
-        import select
+        import threading
 
-        select.select([], [], [])
+        threading.Event().wait()
     """
-    limits = ["--restart-intensity", "2", "--restart-delay", "0.05", "--boot-timeout", "0.5"]
+    limits = ["--restart-intensity", "2", "--restart-delay", "0.05", "--boot-timeout", "1"]
     server = serve("-w", "1", "--start", "spawn", *limits, source=source)
 
     assert 3 == server.wait()
 
     event = server.all("worker hung")[0]
-    assert f"<module> ({tmp_path / 'app.py'}:4)" == event["where"]
+    assert f"<module> ({host.shown(tmp_path / 'app.py')}:4)" == event["where"]
     assert {"hung"} == {event["cause"] for event in server.all("worker exited")}
 
 
+@pytest.mark.posix
 def test_a_mold_that_takes_too_long_is_a_hang(serve, tmp_path):
     """
     The same holds for the import in the mold.
     """
     source = """
-        import select
+        import threading
 
-        select.select([], [], [])
+        threading.Event().wait()
     """
     limits = ["--restart-intensity", "2", "--restart-delay", "0.05", "--boot-timeout", "0.5"]
     server = serve("-w", "1", "--start", "fork", *limits, source=source)

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from rig.processes import open_to_others
-from rig.server import operate
+from rig.systems import each_accept, each_method
 
 pytestmark = pytest.mark.slow
 
-METHODS = pytest.mark.parametrize("start_method", ["fork", "spawn"])
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the user")
 
@@ -48,7 +47,7 @@ def hall():
         yield hall
 
 
-@METHODS
+@each_method
 def test_umask_env_chdir_and_nice_are_the_workers(serve, tmp_path, start_method):
     """
     Each holds in the worker, however it was started; the arbiter keeps its own.
@@ -73,7 +72,7 @@ def test_umask_env_chdir_and_nice_are_the_workers(serve, tmp_path, start_method)
     assert before == os.getpriority(os.PRIO_PROCESS, server.pid)
 
 
-@METHODS
+@each_method
 def test_the_open_files_a_worker_may_have_are_the_users(serve, start_method):
     """
     The arbiter raises its own limit; a worker gets the one that was set.
@@ -84,7 +83,7 @@ def test_the_open_files_a_worker_may_have_are_the_users(serve, start_method):
     assert 300 == told(server)["files"]
 
 
-@METHODS
+@each_method
 def test_nothing_of_the_service_manager_reaches_a_worker(serve, start_method):
     """
     LISTEN_*, NOTIFY_SOCKET and the watchdog's variables are for the arbiter.
@@ -98,7 +97,7 @@ def test_nothing_of_the_service_manager_reaches_a_worker(serve, start_method):
 
 
 @needs_root
-@METHODS
+@each_method
 def test_workers_give_up_root(start, hall, start_method):
     """
     ``--user nobody``: user, its group and its groups; there is no way back.
@@ -130,7 +129,7 @@ def test_a_group_alone_keeps_the_user(serve):
 
 
 @needs_root
-@pytest.mark.parametrize("accept", ["blocking", "exclusive", "mutex"])
+@each_accept
 def test_the_pool_works_with_workers_that_have_given_up_root(start, hall, accept):
     """
     A port of root's, counting, draining, dumps and reopening: nothing needs root in a worker.
@@ -159,6 +158,7 @@ def test_workers_without_root_notice_the_arbiters_death(start, hall):
     server.all_gone()
 
 
+@pytest.mark.windows
 def test_the_pid_is_in_the_pidfile_while_the_server_lives(serve, tmp_path):
     """
     And the file is gone afterwards.
@@ -171,6 +171,7 @@ def test_the_pid_is_in_the_pidfile_while_the_server_lives(serve, tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.windows
 def test_a_dead_servers_pidfile_is_taken_over(serve, tmp_path):
     """
     What names nobody, or is nonsense, is overwritten.
@@ -183,6 +184,7 @@ def test_a_dead_servers_pidfile_is_taken_over(serve, tmp_path):
         server.stop()
 
 
+@pytest.mark.windows
 def test_a_living_servers_pidfile_is_not_taken(serve, tmp_path):
     """
     Exit 2, with the other's pid; its file stays.
@@ -208,13 +210,14 @@ def test_a_pidfile_that_cannot_be_written_is_exit_2(serve):
     assert "pidfile /no/such/directory/pid cannot be written" in server.log.others[0]
 
 
-def test_the_name_is_the_modules_unless_another_is_given(write, tmp_path, runtime):
+@pytest.mark.windows
+def test_the_name_is_the_modules_unless_another_is_given(write, host, tmp_path, runtime):
     """
     ``path/to/shop.py:handle`` is the server ``shop``.
     """
     write("def handle(connection, address): ...\n", "sub/shop.py")
-    env = {**os.environ, "XDG_RUNTIME_DIR": str(runtime)}
+    env = host.environment(runtime)
 
-    done = operate(env, "check", "sub/shop.py:handle", "--json", cwd=tmp_path)
+    done = host.operate(env, "check", "sub/shop.py:handle", "--json", cwd=tmp_path)
 
     assert "shop" == json.loads(done.stdout)["settings"]["name"]["value"]

@@ -6,18 +6,23 @@ import signal
 import pytest
 
 from rig.clients import Load, connect, read_line
-from rig.processes import is_alive, state_of
+from rig.processes import state_of
 from rig.server import elapsed
+from rig.systems import each_accept, each_method, on_posix
 from rig.waiting import until
 
-pytestmark = pytest.mark.slow
-
-ACCEPTS = pytest.mark.parametrize("accept", ["blocking", "exclusive", "mutex"])
+pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 
 @pytest.mark.parametrize(
     ("accept", "start_method"),
-    [("blocking", "fork"), ("blocking", "spawn"), ("exclusive", "fork"), ("mutex", "fork")],
+    [
+        on_posix("blocking", "fork"),
+        on_posix("blocking", "spawn"),
+        on_posix("exclusive", "fork"),
+        on_posix("mutex", "fork"),
+        ("mutex", "spawn"),
+    ],
 )
 def test_term_under_load_loses_no_established_connection(serve, accept, start_method):
     """
@@ -30,9 +35,10 @@ def test_term_under_load_loses_no_established_connection(serve, accept, start_me
         assert 0 == server.stop()
 
     assert [] == load.failures
-    assert not any(is_alive(pid) for pid in server.family())
+    assert not any(server.is_alive(pid) for pid in server.family())
 
 
+@pytest.mark.posix
 def test_term_under_load_on_a_unix_socket(serve, tmp_path):
     """
     The same for a Unix socket, whose path is gone afterwards.
@@ -48,7 +54,7 @@ def test_term_under_load_on_a_unix_socket(serve, tmp_path):
     assert not path.exists()
 
 
-@ACCEPTS
+@each_accept
 def test_who_waits_in_the_queue_is_served_before_the_end(serve, accept):
     """
     Five clients wait for one busy worker when TERM comes: all six get their answers.
@@ -56,7 +62,7 @@ def test_who_waits_in_the_queue_is_served_before_the_end(serve, accept):
     server = serve("-w", "1", "--accept", accept).ready(1)
     clients = [server.connect() for _ in range(6)]
     assert read_line(clients[0]).isdigit()
-    until(lambda: server.status()["listeners"][0]["queued"] == 5, what="five in the queue")
+    until(lambda: server.queued() == 5, what="five in the queue")
 
     server.signal(signal.SIGTERM)
     server.wait_for("stopping")
@@ -70,7 +76,7 @@ def test_who_waits_in_the_queue_is_served_before_the_end(serve, accept):
     assert 0 == server.wait()
 
 
-@ACCEPTS
+@each_accept
 def test_a_held_connection_is_finished_before_the_end(serve, accept):
     """
     The arbiter waits for it, the others leave meanwhile, and no new client gets in.
@@ -104,7 +110,10 @@ def test_who_does_not_finish_in_time_is_killed(serve):
     assert ("SIGKILL", "stopped") == _end_of(server, busy)
 
 
-@pytest.mark.parametrize("signals", [["SIGQUIT"], ["SIGINT", "SIGINT"], ["SIGTERM", "SIGQUIT"]])
+@pytest.mark.parametrize(
+    "signals",
+    [on_posix(["SIGQUIT"]), ["SIGINT", "SIGINT"], on_posix(["SIGTERM", "SIGQUIT"])],
+)
 def test_a_stop_at_once_waits_for_nobody(serve, signals):
     """
     QUIT, or a second INT: the busy are killed, too.
@@ -136,6 +145,7 @@ def test_int_is_a_graceful_stop(serve):
     assert 0 == server.wait()
 
 
+@pytest.mark.posix
 def test_a_second_term_is_still_graceful(serve):
     """
     Impatient service managers repeat themselves; only QUIT and INT mean it.
@@ -152,6 +162,7 @@ def test_a_second_term_is_still_graceful(serve):
     assert 0 == server.wait()
 
 
+@pytest.mark.posix
 def test_ctrl_c_reaches_the_arbiter_alone(serve):
     """
     The workers are in other process groups, so a terminal's signal does not hit them.
@@ -167,6 +178,7 @@ def test_ctrl_c_reaches_the_arbiter_alone(serve):
     assert 0 == server.wait()
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_worker_leaves_only_when_the_arbiter_says_so(serve, signum):
     """
@@ -184,24 +196,24 @@ def test_a_worker_leaves_only_when_the_arbiter_says_so(serve, signum):
     assert {pid} == server.pids()
 
 
-def test_a_stop_while_workers_boot_ends_them(serve):
+@each_method
+def test_a_stop_while_workers_boot_ends_them(serve, start_method):
     """
     Who is starting holds nothing, and is killed.
     """
     source = """
-        import select
+        import threading
 
-        select.select([], [], [])
+        threading.Event().wait()
     """
-    for method in ("fork", "spawn"):
-        server = serve("-w", "3", "--start", method, source=source)
-        server.wait_for("mold started" if method == "fork" else "worker started")
+    server = serve("-w", "3", "--start", start_method, source=source)
+    server.wait_for("mold started" if start_method == "fork" else "worker started")
 
-        assert 0 == server.stop(3)
-        assert not any(is_alive(pid) for pid in server.family())
+    assert 0 == server.stop(3)
+    assert not any(server.is_alive(pid) for pid in server.family())
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@each_method
 def test_a_server_without_any_worker_stops(serve, start_method):
     """
     ``0..2`` with nobody there ends at once.
@@ -218,8 +230,7 @@ def test_a_suspended_worker_does_not_hold_up_the_end_for_ever(serve):
     """
     server = serve("-w", "2", "--graceful-timeout", "0.5").ready(2)
     stopped = server.workers()[0]
-    os.kill(stopped, signal.SIGSTOP)
-    until(lambda: state_of(stopped) == "T", what="a stopped worker")
+    server.freeze(stopped)
 
     assert 0 == server.stop(5)
 
@@ -254,6 +265,7 @@ def test_nothing_is_left_in_the_run_time_directory(serve, runtime):
     assert [] == list((runtime / "prefork").iterdir())
 
 
+@pytest.mark.posix
 def test_what_handlers_started_does_not_become_a_zombie(serve):
     """
     The arbiter is the subreaper of its workers' orphans, and buries them.
@@ -274,7 +286,7 @@ def test_what_handlers_started_does_not_become_a_zombie(serve):
     server = serve("-w", "1", source=source).ready(1)
     with server.connect() as client:
         orphan = int(read_line(client))
-        until(lambda: is_alive(orphan))
+        until(lambda: server.is_alive(orphan))
         client.sendall(b"x")
 
     until(lambda: not state_of(orphan), limit=5, what="the burial of the orphan")

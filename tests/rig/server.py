@@ -2,13 +2,10 @@
 
 import contextlib
 import json
-import os
-import re
 import secrets
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
@@ -19,26 +16,11 @@ import msgspec
 from prefork.errors import ProtocolError
 from prefork.status import read_status
 from rig.clients import Held, ask, connect
+from rig.hosts import Host
 from rig.processes import is_alive, kill_if_ours
 from rig.waiting import LIMIT, until
 
 Event = dict[str, Any]
-
-#: Settings of a server around us, which would change how the tests behave.
-_FOREIGN = re.compile(
-    "PREFORK_.*|PORT|WEB_CONCURRENCY|LISTEN_.*|NOTIFY_SOCKET|WATCHDOG_.*|RUNTIME_DIRECTORY"
-)
-
-
-def environment(runtime: Path, **variables: str) -> dict[str, str]:
-    """Return our environment with a run-time directory of its own, and ``variables``."""
-    ours = {key: value for key, value in os.environ.items() if not _FOREIGN.fullmatch(key)}
-    return {**ours, "XDG_RUNTIME_DIR": str(runtime), **variables}
-
-
-def prefork(*arguments: str, python: Sequence[str] = ()) -> list[str]:
-    """Return the command line of ``prefork`` with ``arguments``, and flags for ``python``."""
-    return [sys.executable, *python, "-m", "prefork", *arguments]
 
 
 class Journal:
@@ -93,6 +75,7 @@ class Server:
         python: Sequence[str] = (),
         command: Sequence[str] | None = None,
         bind: str | None = "tcp://127.0.0.1:0",
+        host: Host,
         **popen: Any,
     ) -> None:
         """Start it; ``prefix`` is a command that runs ours, ``command`` stands in its place."""
@@ -106,17 +89,19 @@ class Server:
             end = given.index("--") if "--" in given else len(given)  # a program's words follow
             if flag not in given[:end] and value is not None:
                 given[end:end] = [flag, value]
+        self.host = host
         self.runtime = runtime
-        self.env = environment(runtime, **(env or {}))
+        self.env = host.environment(runtime, **(env or {}))
         self.directory = directory
         self.log = Journal(directory / f"{self.name}-{secrets.token_hex(2)}.log")
-        self.argv = list(command or [*prefix, *prefork(*given, python=python)])
-        with self.log.path.open("ab") as log:
-            options = {"stderr": log, "stdout": subprocess.DEVNULL, **popen}
-            self.process = subprocess.Popen(
-                self.argv, cwd=directory, env=self.env, stdin=subprocess.DEVNULL, **options
-            )
-        self.pid = self.process.pid
+        self.argv = list(command or [*prefix, *host.prefork(*given, python=python)])
+        options = {"stdout": subprocess.DEVNULL, "cwd": directory, "env": self.env, **popen}
+        self.process, self._copier = host.launch(self.argv, self.log.path, **options)
+
+    @property
+    def pid(self) -> int:
+        """The process id of the arbiter, as status and log tell it."""
+        return self.process.pid
 
     # What it says
 
@@ -124,7 +109,7 @@ class Server:
         """Return the ``count``-th event called ``event`` with ``fields``, waiting for it."""
 
         def seen() -> Event | None:
-            ended = self.process.poll() is not None
+            ended = self._has_ended()
             found = self.log.all(event, **fields)
             if len(found) >= count:
                 return found[count - 1]
@@ -195,8 +180,16 @@ class Server:
 
     def family(self) -> list[int]:
         """Return every process of it that the log knows, the arbiter first."""
+        return [self.pid, *self._children()]
+
+    def _children(self) -> list[int]:
         births = [*self.all("mold started"), *self.all("worker started")]
-        return [self.pid, *(event["pid"] for event in births)]
+        return [event["pid"] for event in births]
+
+    def queued(self, listener: int = 0) -> int:
+        """Return how many clients wait to be accepted."""
+        waiting: int = self.status()["listeners"][listener]["queued"]
+        return waiting
 
     # Its clients and operators
 
@@ -214,7 +207,7 @@ class Server:
 
     def operate(self, command: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run an operator command on it."""
-        return operate(self.env, command, *arguments, "--name", self.name)
+        return self.host.operate(self.env, command, *arguments, "--name", self.name)
 
     def result(self, command: str, *arguments: str) -> Any:
         """Run an operator command that succeeds; return its JSON."""
@@ -224,16 +217,44 @@ class Server:
 
     # Its end
 
+    def is_alive(self, pid: int) -> bool:
+        """Tell whether ``pid``, of which log or status told, runs."""
+        return self.host.is_alive(pid)
+
+    def kill(self, pid: int) -> None:
+        """End a process of it, and give it no chance to notice."""
+        self.host.kill(pid)
+
+    def freeze(self, pid: int) -> None:
+        """Suspend a process of it; it is so when this returns."""
+        self.host.freeze(pid)
+
+    def thaw(self, pid: int) -> None:
+        """Let a suspended process go on."""
+        self.host.thaw(pid)
+
+    def kill_arbiter(self) -> None:
+        """End the arbiter so, and return when it has gone."""
+        self.kill(self.pid)
+        self.process.wait(LIMIT)
+
     def all_gone(self, limit: float = LIMIT) -> None:
         """Wait until no process of it is left."""
-        until(lambda: not any(is_alive(pid) for pid in self.family()), limit, "the end of all")
+        until(lambda: not any(map(self.is_alive, self.family())), limit, "the end of all")
 
     def signal(self, signum: int) -> None:
         self.process.send_signal(signum)
 
     def wait(self, limit: float = LIMIT) -> int:
-        """Return its exit status once it has ended."""
-        return self.process.wait(limit)
+        """Return its exit status once it has ended, and its log is complete."""
+        status = self.process.wait(limit)
+        if self._copier is not None:
+            self._copier.join(limit)
+        return status
+
+    def _has_ended(self) -> bool:
+        copying = self._copier is not None and self._copier.is_alive()
+        return self.process.poll() is not None and not copying
 
     def stop(self, limit: float = LIMIT) -> int:
         """Stop it gracefully; return its exit status."""
@@ -251,30 +272,45 @@ class Server:
                 self.signal(signum)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.wait(3)
-        for pid in self.family()[1:]:
+        for pid in self._children():
             if is_alive(pid):
                 kill_if_ours(pid)
-        if self.process.stderr is not None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what is ours, and show the log."""
+        if self.process.stderr is not None and self._copier is None:
             self.process.stderr.close()
         if self.log.path.exists():
             print(f"--- the log of {' '.join(self.argv[1:])}")  # pytest shows it on failure
             print(self.log.path.read_text(errors="replace")[-20_000:])
 
 
+class Here(Host):
+    """This system, as a place for servers."""
+
+    def server(self, arguments: Sequence[str], **options: Any) -> Server:
+        return Server(arguments, host=self, **options)
+
+
+HERE = Here()
+
+
+def environment(runtime: Path, **variables: str) -> dict[str, str]:
+    """Return our environment with a run-time directory of its own, and ``variables``."""
+    return HERE.environment(runtime, **variables)
+
+
+def prefork(*arguments: str) -> list[str]:
+    """Return the command line of ``prefork`` with ``arguments``."""
+    return HERE.prefork(*arguments)
+
+
 def operate(
     env: Mapping[str, str], command: str, *arguments: str, cwd: Path | None = None
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command of ``prefork`` to its end."""
-    return subprocess.run(
-        prefork(command, *arguments),
-        env=dict(env),
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    return HERE.operate(env, command, *arguments, cwd=cwd)
 
 
 def elapsed(action: Callable[[], object]) -> float:

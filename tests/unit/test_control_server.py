@@ -1,4 +1,4 @@
-"""The control socket in a real selector loop."""
+"""The control socket of either family in a real selector loop."""
 
 import contextlib
 import json
@@ -9,18 +9,21 @@ import socket
 
 import pytest
 
-from prefork.control import CLIENTS_LIMIT, REQUEST_LIMIT, ControlServer
+from prefork.addresses import parse_address
+from prefork.control import CLIENTS_LIMIT, GREETING_LIMIT, REQUEST_LIMIT, ControlServer
+from prefork.endpoints.secret import Secret
 from prefork.errors import ControlError
 
 
 class Loop:
     """A selector, and a server that answers what it is asked."""
 
-    def __init__(self, address):
+    def __init__(self, address, secret=None):
+        self.secret = secret
         self.selector = selectors.DefaultSelector()
         self.requests = []
         self.replies = []
-        self.server = ControlServer(address, self.selector, self.handle)
+        self.server = ControlServer(address, self.selector, self.handle, secret)
 
     def handle(self, line, reply):
         try:
@@ -50,34 +53,74 @@ class Loop:
         self.server.close()
         self.selector.close()
 
+    def client(self):
+        """Return a socket that can be connected, with ``connect``."""
+        is_unix = self.server.address.startswith("unix:")
+        client = socket.socket(socket.AF_UNIX if is_unix else socket.AF_INET)
+        client.settimeout(2)
+        return client
 
-@pytest.fixture
-def path(tmp_path):
-    return f"@prefork-{os.getpid()}-{tmp_path.name}"
+    def connect(self, client):
+        address = parse_address(self.server.address)
+        name = "\0" + address.path[1:]
+        client.connect(name if address.scheme == "unix" else (address.host, address.port))
+
+    @property
+    def greeting(self):
+        return Secret.read(self.secret).greeting() if self.secret else b""
 
 
-@pytest.fixture
-def loop(path):
-    loop = Loop(f"unix:{path}")
+@pytest.fixture(params=["unix", "tcp"])
+def loop(request, tmp_path):
+    """
+    A server that listens where the system tells who comes, or where the client has to.
+    """
+    if request.param == "unix":
+        loop = Loop(f"unix:@prefork-{os.getpid()}-{tmp_path.name}")
+    else:
+        loop = Loop("tcp://127.0.0.1:0", tmp_path / "server.control")
     yield loop
     loop.close()
 
 
 @pytest.fixture
-def operator(loop, path):
+def guarded(tmp_path):
     """
-    A connected client.
+    A server that asks for a token.
     """
-    with connected(loop, path) as client:
+    loop = Loop("tcp://127.0.0.1:0", tmp_path / "server.control")
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def operator(loop):
+    """
+    A connected client that the server knows.
+    """
+    with connected(loop) as client:
         yield client
 
 
-def connected(loop, path):
-    client = socket.socket(socket.AF_UNIX)
-    client.settimeout(2)
-    client.connect("\0" + path[1:])
+def connected(loop):
+    client = stranger(loop)
+    client.sendall(loop.greeting)
     loop.turns()
     return client
+
+
+def stranger(loop):
+    client = loop.client()
+    loop.connect(client)
+    loop.turns()
+    return client
+
+
+def is_dropped(client):
+    """Whether the server has closed the connection, without a word."""
+    with contextlib.suppress(ConnectionResetError):  # it had not read all
+        return client.recv(1) == b""
+    return True
 
 
 def answers(client):
@@ -191,11 +234,11 @@ def test_a_request_without_end_is_cut_off(loop, operator):
         operator.send(b"more")
 
 
-def test_only_so_many_clients_at_once(loop, path):
+def test_only_so_many_clients_at_once(loop):
     """
     For one too many the one that came first is dropped: silent clients lock nobody out.
     """
-    clients = [connected(loop, path) for _ in range(CLIENTS_LIMIT + 1)]
+    clients = [connected(loop) for _ in range(CLIENTS_LIMIT + 1)]
     clients[-1].sendall(b"{}\n")
     loop.turns()
 
@@ -205,12 +248,13 @@ def test_only_so_many_clients_at_once(loop, path):
         client.close()
 
 
-def test_without_descriptors_one_operator_is_served_and_the_loop_rests(loop, path):
+def test_without_descriptors_one_operator_is_served_and_the_loop_rests(loop):
     """
     The reserve is for the operator; who comes then waits, and is served when that one goes.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    clients = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+    clients = [loop.client() for _ in range(2)]
+    greeting = loop.greeting
     used = max(int(fd) for fd in os.listdir("/proc/self/fd"))
     resource.setrlimit(resource.RLIMIT_NOFILE, (used, hard))
     fillers = []
@@ -219,9 +263,8 @@ def test_without_descriptors_one_operator_is_served_and_the_loop_rests(loop, pat
             while True:
                 fillers.append(os.dup(0))
         for client in clients:
-            client.settimeout(2)
-            client.connect("\0" + path[1:])
-            client.sendall(b"{}\n")
+            loop.connect(client)
+            client.sendall(greeting + b"{}\n")
         loop.turns()
         assert answers(clients[0])[0]["ok"]
         assert [] == loop.selector.select(0)
@@ -278,3 +321,116 @@ def test_what_is_alive_or_no_socket_is_left_alone(tmp_path, other):
         Loop(f"unix:{path}")
     assert path.exists()
     loop.close()
+
+
+def test_a_token_and_requests_may_come_in_pieces_or_at_once(guarded):
+    """
+    It is a line like any other, but there is no answer to it.
+    """
+    with stranger(guarded) as client:
+        for byte in guarded.greeting[:-1]:
+            client.sendall(bytes([byte]))
+            guarded.turns()
+        client.sendall(guarded.greeting[-1:] + b'{"a": 1}\n{"a": 2}\n')
+        guarded.turns()
+
+        assert [1, 2] == [answer["result"]["echo"]["a"] for answer in answers(client)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"command": "stop"}',
+        b"",
+        b"GET / HTTP/1.1",
+        b'{"token": ""}',
+        b'{"token": "' + b"0" * 64 + b'"}',
+        b'{"token": "gr\xc3\xbc\xc3\x9fe"}',
+        b'{"token": 1}',
+        b"[]",
+        b"\xff",
+    ],
+)
+def test_who_does_not_tell_the_token_is_cut_off(guarded, line):
+    """
+    Without an answer, and nothing that came with it is done.
+    """
+    with stranger(guarded) as client:
+        client.sendall(line + b'\n{"a": 1}\n' + guarded.greeting + b'{"a": 2}\n')
+        guarded.turns()
+
+        assert is_dropped(client)
+    assert [] == guarded.requests
+
+
+def test_the_token_is_not_searched_for_in_much(guarded):
+    """
+    A line that is longer than it could be is not even decoded; without an end, it is cut off.
+    """
+    padding = b" " * GREETING_LIMIT
+    for words in (padding + guarded.greeting, padding + b" "):
+        with stranger(guarded) as client:
+            client.sendall(words)
+            guarded.turns()
+
+            assert is_dropped(client)
+
+
+def test_strangers_drive_out_only_one_another(guarded):
+    """
+    However many come and say nothing, an operator stays, and another one gets in.
+    """
+    first = connected(guarded)
+    strangers = [stranger(guarded) for _ in range(3 * CLIENTS_LIMIT)]
+    second = connected(guarded)
+    for operator in (first, second):
+        operator.sendall(b"{}\n")
+    guarded.turns()
+
+    assert all(answers(operator)[0]["ok"] for operator in (first, second))
+    assert all(is_dropped(each) for each in strangers[: 2 * CLIENTS_LIMIT])
+    for client in (first, second, *strangers):
+        client.close()
+
+
+def test_strangers_take_no_descriptors_from_operators(guarded):
+    """
+    Where there is none left, theirs are taken first.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    greeting, client = guarded.greeting, guarded.client()
+    strangers = [stranger(guarded) for _ in range(3)]
+    used = max(int(fd) for fd in os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used, hard))
+    fillers = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                fillers.append(os.dup(0))
+        guarded.connect(client)
+        client.sendall(greeting + b"{}\n")
+        guarded.turns()
+
+        assert answers(client)[0]["ok"]
+        assert is_dropped(strangers[0])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for fd in fillers:
+            os.close(fd)
+        for each in (client, *strangers):
+            each.close()
+
+
+def test_a_client_that_goes_at_once_does_no_harm(loop):
+    """
+    Before it is accepted, or right after.
+    """
+    for _ in range(5):
+        with loop.client() as client:
+            loop.connect(client)
+        loop.turns()
+    with connected(loop) as operator:
+        operator.sendall(b"{}\n")
+        loop.turns()
+
+        assert answers(operator)[0]["ok"]

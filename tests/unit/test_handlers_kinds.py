@@ -8,7 +8,7 @@ import socketserver
 import pytest
 
 from prefork.errors import HandlerError
-from prefork.kinds import KINDS, check_addresses, kind_of
+from prefork.kinds import KINDS, check_accept, check_addresses, kind_of
 from prefork.settings.checks import SERVES
 
 
@@ -267,3 +267,29 @@ def test_the_settings_know_what_each_kind_serves():
     serves = {name: kind.datagrams for name, kind in KINDS.items() if kind.datagrams is not None}
 
     assert serves == {name: "udp://" in schemes for name, schemes in SERVES.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("accept", ["auto", "blocking", "exclusive", "mutex"])
+def test_an_event_loop_waits_neither_in_accept_nor_for_a_mutex(kind, accept):
+    """
+    But on Windows a thread waits for the mutex in its place.
+    """
+    refused = {platform for platform in ("linux", "win32") if _refuses(kind, accept, platform)}
+
+    loops = KINDS[kind].event_loop
+    assert refused == (
+        {"linux", "win32"}
+        if loops and accept == "blocking"
+        else {"linux"}
+        if loops and accept == "mutex"
+        else set()
+    )
+
+
+def _refuses(kind, accept, platform):
+    try:
+        check_accept(kind, accept, "app:handle", platform)
+    except HandlerError:
+        return True
+    return False

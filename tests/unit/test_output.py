@@ -5,7 +5,8 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.arbiter.output import LONGEST, Cutter, Output, pieces
+from prefork.arbiter.output import AT_ONCE, LONGEST, Cutter, Output, pieces
+from prefork.backends.programs import Pipe
 from prefork.log import in_quotes
 
 chunks = st.lists(
@@ -63,7 +64,7 @@ def test_the_last_words_of_a_pipe_that_others_hold_are_bounded():
     """
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
-    output = Output("stdout", reader)
+    output = Output("stdout", Pipe(reader, AT_ONCE))
     os.write(writer, b"a\n" * 10_000 + b"end")
 
     output.read_last_words(8192)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from prefork.backends.posix import memory_file
+from prefork.backends.posixsystem import memory_file
 from prefork.errors import ProtocolError
 from prefork.scoreboard import (
     H_GENERATION,

@@ -6,7 +6,7 @@ import secrets
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 INSIDE = HERE / "inside"
 SOURCE = HERE.parents[1] / "src"
 
-_RUN = "PREFORK_WINE_RUN"  #: tells the processes of one test from all others
+_RUN = "RIG_RUN"  #: tells the processes of one test from all others
 
 
 class Wine:
@@ -30,7 +30,7 @@ class Wine:
         self.python = place / "py" / "python.exe"
         self.environment = environment(place)
         self._programs: list[Program] = []
-        self._keeper: subprocess.Popen[bytes] | None = None
+        self._agent: subprocess.Popen[bytes] | None = None
 
     @property
     def is_made(self) -> bool:
@@ -38,16 +38,32 @@ class Wine:
         return self.python.exists() and (self.place / "done" / "prefix").exists()
 
     def keep(self) -> None:
-        """Keep Wine's services up until ``close``: then a start takes 0.1 s instead of 2.5 s."""
-        program = "import os; os.write(1, b'up'); os.read(0, 1)"
-        command = ["wine", str(self.python), "-S", "-c", program]
+        """Start the agent, which keeps Wine's services up until ``close``.
+
+        Then a start takes 0.1 s instead of 2.5 s; and otherwise the first program of a test would
+        start the services as its own.
+        """
+        command = ["wine", str(self.python), "-S", windows_path(INSIDE / "agent.py")]
         pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-        self._keeper = subprocess.Popen(
+        self._agent = subprocess.Popen(
             command, env=self.environment, stdin=pipe, stdout=pipe, stderr=nowhere
         )
-        # Otherwise the first program of a test would start the services as its own.
-        assert self._keeper.stdout is not None
-        assert b"up" == self._keeper.stdout.read(2)
+        assert "up" == self._heard()
+
+    def tell(self, verb: str, pid: int) -> str:
+        """Have the agent do something to a Windows process; return what it says."""
+        assert self._agent is not None
+        assert self._agent.stdin is not None
+        self._agent.stdin.write(f"{verb} {pid}\n".encode())
+        self._agent.stdin.flush()
+        return self._heard()
+
+    def _heard(self) -> str:
+        assert self._agent is not None
+        assert self._agent.stdout is not None
+        line = self._agent.stdout.readline().decode()
+        assert line, "the agent has ended"
+        return line.strip()
 
     def start(self, *arguments: object, **variables: str) -> "Program":
         """Start the Windows Python with ``arguments``; paths are turned into those of Windows."""
@@ -70,12 +86,12 @@ class Wine:
     def close(self) -> None:
         """End everything."""
         self.end()
-        if self._keeper is not None:
-            assert self._keeper.stdin is not None
-            assert self._keeper.stdout is not None
-            self._keeper.stdin.close()
-            self._keeper.wait(LIMIT)
-            self._keeper.stdout.close()
+        if self._agent is not None:
+            assert self._agent.stdin is not None
+            assert self._agent.stdout is not None
+            self._agent.stdin.close()
+            self._agent.wait(LIMIT)
+            self._agent.stdout.close()
 
 
 class Program:
@@ -85,10 +101,10 @@ class Program:
     """
 
     def __init__(self, words: list[str], environment: dict[str, str]) -> None:
-        self._token = secrets.token_hex(8)
+        self._mark = new_mark()
         self.process = subprocess.Popen(
             ["wine", *words],
-            env={**environment, _RUN: self._token},
+            env={**environment, **self._mark},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -142,15 +158,7 @@ class Program:
         """Return the Linux process ids of it and what it has started, with ``words`` in a row
         somewhere on their command lines.
         """
-        mark = f"{_RUN}={self._token}".encode()
-        wanted = b"\0".join(word.encode() for word in words)
-        found = []
-        for place in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                ours = mark in (place / "environ").read_bytes()
-                if ours and wanted in (place / "cmdline").read_bytes():
-                    found.append(int(place.name))
-        return sorted(pid for pid in found if is_alive(pid))
+        return processes_of(self._mark, *words)
 
     def end(self) -> None:
         """End it and all that it has started."""
@@ -171,6 +179,39 @@ class Program:
             self.events.append(json.loads(line))
         except ValueError:
             self.output.append(line)
+
+
+def new_mark() -> dict[str, str]:
+    """Return a variable that marks a process, and all that it starts."""
+    return {_RUN: secrets.token_hex(8)}
+
+
+def processes_of(environment: Mapping[str, str], *words: str) -> list[int]:
+    """Return the Linux process ids of all with the mark in ``environment``, and with ``words`` in
+    a row somewhere on their command lines.
+    """
+    mark = f"{_RUN}={environment[_RUN]}".encode()
+    wanted = b"\0".join(word.encode() for word in words)
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            ours = mark in (place / "environ").read_bytes()
+            if ours and wanted in (place / "cmdline").read_bytes():
+                found.append(int(place.name))
+    return sorted(pid for pid in found if is_alive(pid))
+
+
+def copied(stream: IO[bytes], path: Path) -> threading.Thread:
+    """Have a thread write to a file what comes from ``stream``."""
+
+    def copy() -> None:
+        with stream, path.open("ab", buffering=0) as file:
+            while data := stream.read1(1 << 16):  # type: ignore[attr-defined]
+                file.write(data)
+
+    thread = threading.Thread(target=copy)
+    thread.start()
+    return thread
 
 
 def windows_path(path: Path) -> str:

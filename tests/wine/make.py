@@ -24,7 +24,7 @@ import sys
 import sysconfig
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
 
@@ -79,11 +79,10 @@ def directory() -> Path:
     return Path(said) if said else Path.home() / ".cache" / "prefork-wine"
 
 
-def environment(place: Path) -> dict[str, str]:
-    """Return our environment with what Wine and the Python in it have to know."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+def environment(place: Path, ours: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return ``ours`` with what Wine and the Python in it have to know."""
     return {
-        **ours,
+        **{name: value for name, value in ours.items() if not name.startswith("PYTHON")},
         "WINEPREFIX": str(place / "prefix"),
         "WINEDEBUG": "-all",
         "WINEDLLOVERRIDES": "mscoree,mshtml=;winemenubuilder.exe=d",

@@ -11,7 +11,8 @@ from prefork import log, wire
 from prefork.log import Log
 from prefork.scoreboard import Scoreboard
 from prefork.worker.channel import Channel
-from prefork.worker.gate import BlockingGate, ExclusiveGate, FileMutex, Gate, MutexGate
+from prefork.worker.gate import Gate
+from prefork.worker.posixgate import BlockingGate, ExclusiveGate, FileMutex, MutexGate
 
 
 def main() -> None:

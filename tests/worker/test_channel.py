@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from prefork import log, wire
-from prefork.backends.posix import memory_file
+from prefork.backends.posixsystem import memory_file
 from prefork.log import Log
 from prefork.scoreboard import W_LEAVING, Scoreboard
 from prefork.worker.channel import Channel

@@ -8,7 +8,8 @@ import pytest
 
 from prefork.binding import IP_PKTINFO
 from prefork.listeners import open_listeners
-from prefork.worker.datagram import Datagram, DatagramListener
+from prefork.worker.datagram import Datagram
+from prefork.worker.posixdatagram import DatagramListener
 
 
 @pytest.fixture

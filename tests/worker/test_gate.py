@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from prefork import wire
-from prefork.backends.posix import memory_file
+from prefork.backends.posixsystem import memory_file
 from prefork.queues import tcp_queue
 from prefork.scoreboard import W_LEAVING, Scoreboard
 from rig.clients import connect, read_line

@@ -5,7 +5,7 @@ from time import monotonic
 
 import pytest
 
-from prefork.backends.posix import memory_file
+from prefork.backends.posixsystem import memory_file
 from prefork.scoreboard import (
     H_USED,
     R_PID,

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from prefork.backends.posix import memory_file
+from prefork.backends.posixsystem import memory_file
 from prefork.scoreboard import (
     W_ACCEPTED,
     W_ACTIVE,

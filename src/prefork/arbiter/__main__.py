@@ -23,7 +23,15 @@ from prefork.arbiter.loop import Arbiter
 from prefork.arbiter.places import Places, claim_places
 from prefork.arbiter.programs import conduct_of
 from prefork.backends.linux import signal_on_parents_death
-from prefork.backends.posix import PosixBackend, memory_file, raise_descriptor_limit
+from prefork.backends.system import (
+    Backend,
+    accept_mutex,
+    given_file,
+    handle_of,
+    is_running,
+    memory_file,
+    raise_descriptor_limit,
+)
 from prefork.backends.title import show_as
 from prefork.control import ControlServer
 from prefork.core.limits import PoolLimits
@@ -42,6 +50,9 @@ from prefork.worker.plan import Plan
 #: Workers that boot at the same time; more would only take the processors from one another.
 STARTING_AT_ONCE = 16
 
+#: So that no mutex is needed for one worker to accept at a time.
+_KERNEL_WAKES_ONE = sys.platform == "linux"
+
 #: Seconds that the end waits for a slow reader of the log.
 LAST_WORDS = 1.0
 
@@ -50,23 +61,28 @@ def main() -> int:
     """Serve as the settings say; return the exit status."""
     fill_standard_streams()
     arguments = wire.arguments(sys.argv[1:])
-    with open(arguments["settings"][0], "rb") as file:
+    with open(given_file(arguments["settings"][0]), "rb") as file:
         settings = msgspec.json.decode(file.read(), type=Settings)
+    if "parent" not in arguments:
+        return run(settings)
+    signal_on_parents_death(signal.SIGTERM)
+    (parent,) = arguments["parent"]
+    return run(settings, parent) if os.getppid() == parent else 0
+
+
+def run(settings: Settings, parent: int | None = None) -> int:
+    """Serve as ``settings`` say, for the process ``parent`` if there is one; return the status."""
     journal = Log(settings.log_level, as_json=settings.log_format == "json")
     log.use(journal)
-    if "parent" in arguments:
-        signal_on_parents_death(signal.SIGTERM)
-        if [os.getppid()] != arguments["parent"]:
-            return 0
     try:
-        return serve(settings, journal)
+        return serve(settings, journal, parent)
     except PreforkError as error:
         for line in str(error).splitlines():
             print(f"prefork: {line}", file=sys.stderr)  # noqa: T201 (before there is a log)
         return 5 if isinstance(error, ListenError) else 2
 
 
-def serve(settings: Settings, journal: Log) -> int:
+def serve(settings: Settings, journal: Log, parent: int | None) -> int:
     """Open listeners, scoreboard and control socket, and supervise until the end.
 
     Raises ListenError when an address cannot be had, SettingsError when a path cannot.
@@ -87,7 +103,10 @@ def serve(settings: Settings, journal: Log) -> int:
         places = owned.enter_context(claim_places(settings, journal))
         arbiter = assemble(places.settings, journal, listeners, accept, places, descriptors)
         owned.callback(arbiter.board.end)
-        control = open_control(places.control, arbiter, journal)
+        last.callback(arbiter.backend.close)
+        if parent is not None:
+            arbiter.backend.follow(parent)
+        control = open_control(places, arbiter, journal)
         if control is not None:
             last.callback(control.close)  # whoever waits for our end is told when all is closed
         arbiter.report()  # whoever finds us by the name below finds a state, too
@@ -112,7 +131,7 @@ def accept_mode(settings: Settings, listeners: int) -> str:
         return "program"
     if settings.accept != "auto":
         return settings.accept
-    if sys.platform != "linux":
+    if not _KERNEL_WAKES_ONE:
         return "mutex"
     return "blocking" if listeners == 1 else "exclusive"
 
@@ -127,13 +146,15 @@ def assemble(
 ) -> Arbiter:
     """Put the arbiter together."""
     fork = settings.start != "spawn" and settings.kind != "command" and sys.platform == "linux"
-    mutex = memory_file("accept-mutex") if accept == "mutex" else None
+    mutex = None
+    if accept == "mutex" or settings.accept_mutex_name is not None:
+        mutex = accept_mutex(settings.accept_mutex_name)
     inherited = tuple(listener.socket.fileno() for listener in listeners)
     plan = Plan(
         settings=settings,
         accept=accept,
         listeners=inherited,
-        scoreboard=places.scoreboard,
+        scoreboard=handle_of(places.scoreboard),
         mutex=mutex,
         arbiter=os.getpid(),
         generation=1,
@@ -142,16 +163,16 @@ def assemble(
     )
     plan_file = memory_file("plan")
     os.write(plan_file, msgspec.json.encode(plan))
-    shared = [*inherited, places.scoreboard, *([] if mutex is None else [mutex])]
+    shared = [*inherited, plan.scoreboard, *([] if mutex is None else [mutex])]
     selector = selectors.DefaultSelector()
-    backend = PosixBackend(shared)
+    backend = Backend(shared)
     backend.catch_signals()
-    # Blocked by whoever started us, so that none could come before.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
     board = Board(Scoreboard.create(places.scoreboard), os.getpid())
     pool = Pool(pool_limits(settings, fork=fork), monotonic())
-    conduct = conduct_of(settings, plan_file)
-    birth = Birth(plan_file, inherited, places.incidents, settings.loop_maximum, conduct)
+    given = handle_of(plan_file)
+    port = next((each.address.port for each in listeners if each.is_internet), None)
+    conduct = conduct_of(settings, given, inherited, port)
+    birth = Birth(given, inherited, places.incidents, settings.loop_maximum, conduct)
     children = Children(pool, backend, board, selector, journal, birth)
     return Arbiter(pool, backend, children, listeners, selector, journal)
 
@@ -181,12 +202,13 @@ def pool_limits(settings: Settings, *, fork: bool) -> PoolLimits:
     )
 
 
-def open_control(address: str | None, arbiter: Arbiter, journal: Log) -> ControlServer | None:
+def open_control(places: Places, arbiter: Arbiter, journal: Log) -> ControlServer | None:
     """Open the control socket; a server without one serves all the same."""
+    address = places.control
     if address is None:
         return None
     try:
-        return ControlServer(address, arbiter.selector, arbiter.operators.handle)
+        return ControlServer(address, arbiter.selector, arbiter.operators.handle, places.secret)
     except OSError as error:
         reason = error.strerror or str(error)
         journal.warning("control socket not opened", address=address, reason=reason)
@@ -262,14 +284,9 @@ def _living_process(file: Path) -> int | None:
     """Return the process that ``file`` names, if it is alive and not this one."""
     try:
         pid = int(file.read_text())
-        if pid <= 0:
-            return None
-        os.kill(pid, 0)
-    except PermissionError:
-        return pid
     except (OSError, ValueError):
         return None
-    return pid if pid != os.getpid() else None
+    return pid if pid > 0 and pid != os.getpid() and is_running(pid) else None
 
 
 if __name__ == "__main__":

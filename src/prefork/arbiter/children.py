@@ -1,7 +1,6 @@
 """The arbiter's processes: started, heard, ended, and each step of their lives logged once."""
 
 import selectors
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,7 @@ from prefork.arbiter.news import News, fields
 from prefork.arbiter.programs import Conduct, Programs
 from prefork.backends.child import Child, Notice
 from prefork.backends.linux import OutOfMemoryKills
-from prefork.backends.posix import PosixBackend
+from prefork.backends.system import Backend
 from prefork.core.events import (
     ForkRefused,
     SpawnFailed,
@@ -46,7 +45,7 @@ class Children:
     def __init__(
         self,
         pool: Pool,
-        backend: PosixBackend,
+        backend: Backend,
         board: Board,
         selector: selectors.BaseSelector,
         log: Log,
@@ -219,7 +218,7 @@ class Children:
         """Read what ``child`` has to say; the end of its channel is no notice of its death."""
         while child.channel.fileno() >= 0:
             try:
-                data = child.channel.recv(1 << 18, socket.MSG_DONTWAIT)
+                data = child.channel.recv(1 << 18)
             except BlockingIOError:
                 return
             except OSError:

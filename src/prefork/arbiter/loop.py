@@ -1,7 +1,6 @@
 """The loop: asks the pool what to do, does it, and sleeps until something happens."""
 
 import selectors
-import signal
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import ClassVar, Final
@@ -9,7 +8,7 @@ from typing import ClassVar, Final
 from prefork.arbiter.children import Children
 from prefork.arbiter.operators import Operators
 from prefork.backends.notify import ServiceManager
-from prefork.backends.posix import PosixBackend
+from prefork.backends.system import Backend
 from prefork.core.actions import (
     Action,
     Drain,
@@ -43,7 +42,7 @@ class Arbiter:
     def __init__(
         self,
         pool: Pool,
-        backend: PosixBackend,
+        backend: Backend,
         children: Children,
         listeners: Sequence[Listener],
         selector: selectors.BaseSelector,
@@ -70,6 +69,7 @@ class Arbiter:
         while not self.pool.finished:
             actions = self.pool.decide(self.snapshot())
             self._log_decisions()
+            self.board.publish(self.pool)  # whoever is told to leave looks there why
             for action in actions:
                 self.perform(action)
             self.report()
@@ -175,8 +175,8 @@ class Arbiter:
         self.apply(ConnectionArrived())
 
     def _hear_signals(self) -> None:
-        for signum in self.backend.signals():
-            self._SIGNALS[signum](self)
+        for name in self.backend.signals():
+            self._SIGNALS[name](self)
 
     def stop(self, *, at_once: bool, reason: str) -> None:
         """Begin to end the server."""
@@ -213,14 +213,14 @@ class Arbiter:
     def _not_offered(self) -> None:
         self.log.warning("signal ignored", reason="this version does not reload or upgrade")
 
-    _SIGNALS: ClassVar[dict[signal.Signals, Callable[["Arbiter"], None]]] = {
-        signal.SIGCHLD: lambda self: self.children.reap(),
-        signal.SIGTERM: lambda self: self.stop(at_once=False, reason="SIGTERM"),
-        signal.SIGINT: _interrupt,
-        signal.SIGQUIT: lambda self: self.stop(at_once=True, reason="SIGQUIT"),
-        signal.SIGUSR1: _reopen_logs,
-        signal.SIGTTIN: lambda self: self._resize_by(1),
-        signal.SIGTTOU: lambda self: self._resize_by(-1),
-        signal.SIGHUP: _not_offered,
-        signal.SIGUSR2: _not_offered,
+    _SIGNALS: ClassVar[dict[str, Callable[["Arbiter"], None]]] = {
+        "SIGCHLD": lambda self: self.children.reap(),
+        "SIGTERM": lambda self: self.stop(at_once=False, reason="SIGTERM"),
+        "SIGINT": _interrupt,
+        "SIGQUIT": lambda self: self.stop(at_once=True, reason="SIGQUIT"),
+        "SIGUSR1": _reopen_logs,
+        "SIGTTIN": lambda self: self._resize_by(1),
+        "SIGTTOU": lambda self: self._resize_by(-1),
+        "SIGHUP": _not_offered,
+        "SIGUSR2": _not_offered,
     }

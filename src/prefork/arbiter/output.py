@@ -1,9 +1,8 @@
 """What a program prints, cut into lines for the log."""
 
-import os
 from collections import deque
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from prefork.log import in_quotes
 
@@ -64,12 +63,25 @@ def _text(line: bytes) -> str:
     return line.decode("utf-8", "replace")
 
 
-class Output:
-    """The reading end of a program's standard output or standard error."""
+class Source(Protocol):
+    """The reading end of a pipe, of the system at hand; it gives AT_ONCE bytes at most."""
 
-    def __init__(self, stream: str, fd: int) -> None:
+    def read(self) -> bytes:
+        """Return what has come, not all if it is much; nothing once nobody writes any more.
+
+        Raises BlockingIOError if nothing has come since.
+        """
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class Output:
+    """A program's standard output or standard error, as ``source`` brings it."""
+
+    def __init__(self, stream: str, source: Source) -> None:
         self.stream = stream
-        self.fd = fd
+        self.source = source
         self.is_open = True  #: more may come
         self.lines: deque[str] = deque()  #: read, but not yet in the log
         self._cutter = Cutter()
@@ -77,7 +89,7 @@ class Output:
     def read(self) -> bool:
         """Read lines, not all if they are many; tell whether anything was there."""
         try:
-            data = os.read(self.fd, AT_ONCE)
+            data = self.source.read()
         except BlockingIOError:
             return False
         if data:
@@ -102,5 +114,5 @@ class Output:
             self.lines.extend(pieces(line))
 
     def close(self) -> None:
-        """Let go of our end; whoever still writes to the other meets with EPIPE."""
-        os.close(self.fd)
+        """Let go of it, whatever may still come."""
+        self.source.close()

@@ -4,20 +4,29 @@ None of them is a reason not to start: without a place of its own, a server serv
 line what operators will miss, and keeps its scoreboard in memory.
 """
 
+import atexit
 import contextlib
+import gc
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from prefork import runtime
-from prefork.backends.posix import memory_file
+from prefork.backends.system import memory_file
 from prefork.log import Log
 from prefork.scoreboard import SIZE
 from prefork.settings import Settings
 
 _MISSING: Final = "status, incidents"
+
+#: Of an open file: no child inherits it, and its bytes are bytes.
+if sys.platform == "win32":
+    _ALONE: Final = os.O_NOINHERIT | os.O_BINARY
+else:
+    _ALONE: Final = os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,7 @@ class Places:
     scoreboard: int  #: descriptor
     control: str | None  #: address to listen on for operators
     incidents: Path | None  #: directory
+    secret: Path | None = None  #: file for what operators have to know, where they could be anybody
 
 
 @contextlib.contextmanager
@@ -49,24 +59,39 @@ def claim_places(settings: Settings, log: Log) -> Iterator[Places]:
         log.warning("no place for the run-time files", tried=reason, missing=_MISSING)
         yield _without_directory(settings)
         return
-    addresses = {"auto": f"unix:{directory / stem}{runtime.CONTROL}", "off": None}
+    control = directory / f"{stem}{runtime.CONTROL}"
+    auto = "tcp://127.0.0.1:0" if sys.platform == "win32" else f"unix:{control}"
+    addresses = {"auto": auto, "off": None}
     try:
         yield Places(
             settings,
             fd,
             addresses.get(settings.control, settings.control),
             directory / f"{stem}{runtime.INCIDENTS}",
+            control if sys.platform == "win32" else None,
         )
     finally:
-        path.unlink(missing_ok=True)
+        if sys.platform == "win32":
+            atexit.register(_remove_unmapped, path, fd)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _remove_unmapped(path: Path, fd: int) -> None:
+    """Remove the scoreboard; Windows does not as long as anybody has it open or mapped."""
+    gc.collect()  # our own views of it
+    os.close(fd)
+    with contextlib.suppress(OSError):  # somebody reads it: then the next server does
+        path.unlink()
 
 
 def _claimed(path: Path) -> int:
     """Return the descriptor of a new scoreboard file with room for all of it; raises OSError."""
     path.unlink(missing_ok=True)  # a dead server's
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _ALONE, 0o600)
     try:
-        os.posix_fallocate(fd, 0, SIZE)
+        if sys.platform == "linux":
+            os.posix_fallocate(fd, 0, SIZE)
         runtime.hold(fd)
     except OSError:
         os.close(fd)

@@ -2,9 +2,10 @@
 
 import contextlib
 import selectors
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from typing import Final
+from typing import Any, Final, Protocol
 
 from prefork.arbiter.news import fields
 from prefork.arbiter.output import Output
@@ -22,12 +23,22 @@ MOST_PENDING: Final = 500
 PAUSE: Final = 0.1
 
 
+class Watch(Protocol):
+    """Tells the loop which sources have something to read: a selector, where one can."""
+
+    def register(self, source: Any, events: int, read: Callable[[], object], /) -> object:
+        """Have the loop call ``read`` whenever ``source`` has something."""
+
+    def unregister(self, source: Any, /) -> object:
+        """Leave ``source`` alone; raises KeyError when it is."""
+
+
 class Printing:
     """The outputs of all living programs: read while the log has room, and else not."""
 
-    def __init__(self, log: Log, selector: selectors.BaseSelector) -> None:
+    def __init__(self, log: Log, watch: Watch) -> None:
         self._log = log
-        self._selector = selector
+        self._watch = watch
         self._outputs: dict[int, tuple[Child, list[Output]]] = {}  # by slot
         self._paused_until: float | None = None
 
@@ -70,11 +81,11 @@ class Printing:
         for output in outputs:
             if output.is_open:
                 read = partial(self._read, child, output)
-                self._selector.register(output.fd, selectors.EVENT_READ, read)
+                self._watch.register(output.source, selectors.EVENT_READ, read)
 
     def _ignore(self, output: Output) -> None:
         with contextlib.suppress(KeyError):  # at its end, or in a pause, it was left before
-            self._selector.unregister(output.fd)
+            self._watch.unregister(output.source)
 
     def _read(self, child: Child, output: Output) -> None:
         if self._paused_until is not None:
@@ -83,11 +94,13 @@ class Printing:
         if not output.is_open:  # closed by the program, which may live on
             self._ignore(output)
         if not self._log_lines(child, output):
-            self._pause()
+            self._pause(child.slot)
 
-    def _pause(self) -> None:
+    def _pause(self, slot: int) -> None:
         """Let programs wait for the log's reader, as they would without us."""
         self._paused_until = monotonic() + PAUSE
+        # Who has just been heard comes last then; otherwise it would leave the others no room.
+        self._outputs[slot] = self._outputs.pop(slot)
         for _, outputs in self._outputs.values():
             for output in outputs:
                 self._ignore(output)

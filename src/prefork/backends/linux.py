@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import mmap
 import os
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ PR_SET_CHILD_SUBREAPER: Final = 36
 #: Threads of a process that are looked at: enough to see what it does, and soon done.
 MOST_THREADS: Final = 100
 
-_LIBC: Final = ctypes.CDLL(None)  # loaded once: each worker inherits it from its mold
+if sys.platform == "linux":
+    _LIBC: Final = ctypes.CDLL(None)  # loaded once: each worker inherits it from its mold
 
 
 def signal_on_parents_death(signum: int) -> None:
@@ -77,6 +79,14 @@ def _kernel_state(place: str) -> dict[str, str]:
         stat = Path(f"{place}/stat").read_text(errors="replace")
         known["state"] = stat.rpartition(")")[2].split()[0]
     return known
+
+
+def resident_memory(pid: int) -> int | None:
+    """Return the bytes of memory that ``pid`` uses at present; None if nobody may know."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+        return int(pages) * mmap.PAGESIZE
+    return None
 
 
 class OutOfMemoryKills:

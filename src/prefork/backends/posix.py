@@ -1,13 +1,15 @@
 """Processes and signals on POSIX systems.  Decides nothing."""
 
+# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
+
+import sys
+
+assert sys.platform != "win32"
+
 import contextlib
-import fcntl
 import os
-import resource
 import signal
 import socket
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from types import FrameType
@@ -16,6 +18,7 @@ from typing import Final
 from prefork import wire
 from prefork.backends.child import Child, Notice
 from prefork.backends.linux import become_subreaper
+from prefork.backends.posixsystem import memory_file
 from prefork.backends.programs import Means
 from prefork.backends.spawn import start
 from prefork.core.states import ExitStatus
@@ -55,11 +58,23 @@ class PosixBackend:
         for signum in HEARD:
             signal.signal(signum, _ignore)
 
-    def signals(self) -> Iterator[signal.Signals]:
-        """Yield the signals that came since the last call, each once."""
+        # Blocked by whoever started us, so that none could come before.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+
+    def signals(self) -> Iterator[str]:
+        """Yield the names of the signals that came since the last call, each once."""
         with contextlib.suppress(BlockingIOError):
             seen = dict.fromkeys(self.wakeup.recv(4096))  # in order of arrival
-            yield from (signal.Signals(number) for number in seen)
+            yield from (signal.Signals(number).name for number in seen)
+
+    def follow(self, parent: int) -> None:
+        """Do nothing: the kernel sends us SIGTERM when our ``parent`` dies."""
+
+    def close(self) -> None:
+        """Let go of what wakes the loop; the children are on their own."""
+        signal.set_wakeup_fd(-1)
+        self.wakeup.close()
+        self._wakeup_writer.close()
 
     def spawn(self, slot: int, generation: int, plan: int, inherited: Sequence[int]) -> Child:
         """Start a fresh interpreter as a worker.
@@ -161,7 +176,7 @@ class PosixBackend:
     def say(self, child: Child, word: bytes) -> None:
         """Send ``word`` and wake the worker, should it be blocked in accept."""
         with contextlib.suppress(OSError):  # it died first; reap will tell
-            child.channel.send(word, socket.MSG_DONTWAIT)
+            child.channel.send(word)
         self._send(child, wire.NUDGE)
 
     def hand_over_log(self, child: Child, fd: int) -> None:
@@ -173,6 +188,10 @@ class PosixBackend:
     def nudge(self, child: Child) -> None:
         """Wake ``child`` once more: the last time may have been just before its system call."""
         self._send(child, wire.NUDGE)
+
+    def stacks(self, child: Child) -> bytes:
+        """Return what ``child`` has written to its dump file so far."""
+        return os.pread(child.dump, 1 << 20, 0)
 
     def ask_for_stacks(self, child: Child) -> None:
         """Have ``child`` write its stacks to its dump file, which is emptied first."""
@@ -208,6 +227,7 @@ class PosixBackend:
 
 def _prepare(slot: int, generation: int, kind: socket.SocketKind) -> tuple[Child, socket.socket]:
     ours, theirs = socket.socketpair(type=kind)
+    ours.setblocking(False)
     try:
         return Child(slot, generation, ours, memory_file("stacks", append=True)), theirs
     except OSError:
@@ -219,30 +239,6 @@ def _prepare(slot: int, generation: int, kind: socket.SocketKind) -> tuple[Child
 def _signal_group(leader: int, signum: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signum)
-
-
-def memory_file(name: str, *, append: bool = False) -> int:
-    """Return the descriptor of an empty file that is in nobody's way."""
-    if sys.platform == "linux":
-        fd = os.memfd_create(f"prefork-{name}", os.MFD_CLOEXEC)
-    else:
-        fd, path = tempfile.mkstemp(prefix=f"prefork-{name}-")
-        os.unlink(path)  # noqa: PTH108 (it lives on by its descriptor)
-    if append:
-        # Writer and reader share one position; appending, it is always the end.
-        fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
-    return fd
-
-
-def raise_descriptor_limit() -> int:
-    """Let this process open as many files as it may; return the former limit.
-
-    Two descriptors stay open for each worker, five for a program, and 1024 is a common soft limit.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return soft
 
 
 def _name(signum: int) -> str:

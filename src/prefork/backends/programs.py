@@ -1,5 +1,11 @@
 """What a program of somebody else's gets from us: a socket to notify us by, pipes to write to."""
 
+# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
+
+import sys
+
+assert sys.platform != "win32"
+
 import contextlib
 import os
 import socket
@@ -80,13 +86,37 @@ def _close(rights: bytes) -> None:
             os.close(fd)
 
 
-def output_pipe(user: int) -> tuple[int, int]:
-    """Return a pipe's ends; only reading does not block, for the flag is its end's own.
+class Pipe:
+    """The reading end of a pipe, which does not block; a selector can wait for it."""
 
-    It belongs to ``user``, who may then open ``/dev/stdout`` anew.
+    def __init__(self, fd: int, at_once: int) -> None:
+        self._fd = fd
+        self._at_once = at_once
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._fd
+
+    def read(self) -> bytes:
+        """Return what has come, not all if it is much; nothing once nobody writes any more.
+
+        Raises BlockingIOError if nothing has come since.
+        """
+        return os.read(self._fd, self._at_once)
+
+    def close(self) -> None:
+        """Let go of our end; whoever still writes to the other meets with EPIPE."""
+        os.close(self._fd)
+
+
+def output_pipe(user: int, at_once: int) -> tuple[Pipe, int]:
+    """Return a pipe, and the descriptor of its writing end, at which a program waits for room.
+
+    Each read takes ``at_once`` bytes at most.  The pipe belongs to ``user``, who may then open
+    ``/dev/stdout`` anew.
     """
     reader, writer = os.pipe()
-    os.set_blocking(reader, False)
+    os.set_blocking(reader, False)  # the flag is this end's own
     with contextlib.suppress(PermissionError):  # it is ours, and ours alone can be the user
         os.fchown(writer, user, -1)
-    return reader, writer
+    return Pipe(reader, at_once), writer

@@ -1,5 +1,11 @@
 """Starting a process by posix_spawn(3)."""
 
+# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
+
+import sys
+
+assert sys.platform != "win32"
+
 import os
 import signal
 from collections.abc import Sequence

@@ -16,7 +16,6 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
@@ -33,26 +32,13 @@ from prefork.backends.win32 import (
     Waits,
     break_group,
 )
+from prefork.backends.winchild import KILLED, WindowsChild, exit_status
 from prefork.backends.winfiles import content_of, handle_of, memory_file
-from prefork.backends.winprocess import Process, interpreter, start
-from prefork.core.states import ExitStatus
+from prefork.backends.winprocess import interpreter, start
+from prefork.backends.winsystem import opened_process
 
 #: The module that a worker runs; -P because the current directory is the user's.
 WORKER: Final = ("-P", "-m", "prefork.worker")
-
-#: The exit code of whom we kill: what a shell calls a death by SIGKILL.
-KILLED: Final = 137
-
-#: Exit codes by which the system, or the C library, ends a process that made a mistake.
-_FAULTS: Final = {
-    0xC0000005: "SIGSEGV",  # STATUS_ACCESS_VIOLATION
-    0xC00000FD: "SIGSEGV",  # STATUS_STACK_OVERFLOW
-    0xC000001D: "SIGILL",  # STATUS_ILLEGAL_INSTRUCTION
-    0xC0000094: "SIGFPE",  # STATUS_INTEGER_DIVIDE_BY_ZERO
-    0xC0000374: "SIGABRT",  # STATUS_HEAP_CORRUPTION
-    0xC0000409: "SIGABRT",  # STATUS_STACK_BUFFER_OVERRUN, which abort() ends with
-    0xC000013A: "SIGINT",  # STATUS_CONTROL_C_EXIT
-}
 
 #: What the console says, in the words of POSIX.
 _WORDS: Final = {
@@ -62,23 +48,6 @@ _WORDS: Final = {
     Console.LOGOFF: "SIGTERM",
     Console.SHUTDOWN: "SIGTERM",
 }
-
-
-@dataclass(slots=True)
-class WindowsChild(Child):
-    """A process, and what we need to hear of it and to end it."""
-
-    process: Process | None = None  #: None once it is gone
-    job: Job | None = None  #: of a program: what it leaves behind goes with it
-    stacks: Event = field(default_factory=lambda: Event.create(resets=True))  #: asks for a dump
-    exit_wait: RegisteredWait | None = None
-
-    def close(self) -> None:
-        """Let go of what we hold for it."""
-        super(WindowsChild, self).close()
-        self.stacks.close()
-        if self.job is not None:
-            self.job.close()
 
 
 class WindowsBackend:
@@ -105,6 +74,12 @@ class WindowsBackend:
         self._finished = Event.create()
         # Inherited: a child that crashes is to be gone, not to wait for somebody to click it away.
         msvcrt.SetErrorMode(msvcrt.SEM_FAILCRITICALERRORS | msvcrt.SEM_NOGPFAULTERRORBOX)
+
+    def follow(self, parent: int) -> None:
+        """Take the end of the process ``parent`` for a request to stop."""
+        self._parent = opened_process(parent)
+        self._on_parents_end = WaitCallback(lambda *_: self._wake("SIGTERM"))
+        RegisteredWait(self._parent.value, self._on_parents_end, 0)
 
     def catch_signals(self) -> None:
         """Have the console's events wake the loop, and do nothing else."""
@@ -190,7 +165,7 @@ class WindowsBackend:
             child.process = None
             if child.job is not None:
                 child.job.close()
-            yield Notice(child, _status(code, child))
+            yield Notice(child, exit_status(code, child))
 
     def kill(self, child: Child) -> None:
         """End ``child`` now; the notice follows through ``reap``."""
@@ -214,6 +189,20 @@ class WindowsBackend:
         """Send ``word``; a thread of the worker's hears it at once."""
         with contextlib.suppress(OSError):  # it died first; reap will tell
             child.channel.send(word)
+
+    def start_mold(self, generation: int, plan: int, place: int) -> Child:
+        """Refuse: nothing is forked here."""
+        raise NotImplementedError
+
+    def order(self, mold: Child, slot: int, generation: int) -> Child:
+        """Refuse: nothing is forked here."""
+        raise NotImplementedError
+
+    def born(self, child: Child, pid: int) -> None:
+        """Do nothing: a process is known from its start."""
+
+    def hand_over_log(self, child: Child, fd: int) -> None:
+        """Do nothing: no log is moved away while somebody writes it."""
 
     def nudge(self, child: Child) -> None:
         """Do nothing: what has been said to a worker wakes it, whatever it waits in."""
@@ -272,10 +261,3 @@ class WindowsBackend:
         self._words.append(word)
         with contextlib.suppress(OSError):  # full: then it wakes anyway; or closed
             self._wakeup_writer.send(b".")
-
-
-def _status(code: int, child: Child) -> ExitStatus:
-    if child.doomed and code == KILLED:
-        return ExitStatus(signal="SIGKILL")
-    fault = _FAULTS.get(code)
-    return ExitStatus(signal=fault) if fault else ExitStatus(code=code)

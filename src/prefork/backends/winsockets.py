@@ -15,6 +15,7 @@ from typing import Final
 from prefork.backends.win32 import Handle
 
 _WSAENOTSOCK: Final = 10038
+_FD_READ: Final = 1
 _FD_ACCEPT: Final = 8
 
 _WSAEventSelect = ctypes.WinDLL("ws2_32", use_last_error=True).WSAEventSelect
@@ -41,11 +42,11 @@ def adopted(handle: int, cls: type[socket.socket] = socket.socket) -> socket.soc
 
 
 def announce_clients(listener: socket.socket, event: int) -> None:
-    """Have ``event`` set when a client comes to ``listener``, and no other event any more.
+    """Have ``event`` set when a client, or a datagram, comes, and no other event any more.
 
-    From then on nobody blocks in accepting on it.
+    From then on nobody blocks in taking it from ``listener``.
     """
-    _select(listener, event, _FD_ACCEPT)
+    _select(listener, event, _FD_READ if listener.type == socket.SOCK_DGRAM else _FD_ACCEPT)
 
 
 def announce_nothing(connection: socket.socket) -> None:

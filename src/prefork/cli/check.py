@@ -16,7 +16,8 @@ from prefork.errors import HandlerError
 from prefork.kinds import KINDS, check_accept, check_addresses
 from prefork.settings import OPTIONS, Settings
 from prefork.settings.resolve import Resolved
-from prefork.worker.loops import load_uvloop
+from prefork.settings.systems import is_offered
+from prefork.worker.loops import check_loop
 
 
 def run(argv: Sequence[str]) -> int:
@@ -52,7 +53,7 @@ def _loaded(settings: Settings) -> handlers.Handler:
         check_addresses(handler.target, handler.kind, datagrams, handler.name)
         check_accept(handler.kind, settings.accept, handler.name)
         if KINDS[handler.kind].event_loop:
-            load_uvloop(settings.loop)
+            check_loop(settings)
         return handler
     except HandlerError as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
@@ -71,7 +72,8 @@ def _for_kind(settings: Settings, kind: str) -> Settings:
 
 def _text(effective: Resolved, handler: handlers.Handler) -> str:
     settings, sources = effective.settings, effective.sources
-    rows = [(o.name, o.text(settings) or "-", sources[o.name]) for o in OPTIONS]
+    offered = [option for option in OPTIONS if is_offered(option.name, sys.platform)]
+    rows = [(o.name, o.text(settings) or "-", sources[o.name]) for o in offered]
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
     lines = [f"{name:{first}}  {value:{second}}  {source}" for name, value, source in rows]
     return "\n".join([f"{handler.name} is a handler of the kind {handler.kind}", "", *lines])

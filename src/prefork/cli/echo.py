@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from prefork.cli.server import OF_PROGRAMS, resolved, server_parser
-from prefork.launch import exec_arbiter
+from prefork.launch import become_arbiter
 
 _PINNED: Final = {"target": "prefork.echo:handle", "kind": "stream", "factory": "false"}
 _DEFAULTS: Final = {"bind": "tcp://0.0.0.0:1500", "workers": "5", "name": "echo"}
 
 
 def run(argv: Sequence[str]) -> int:
-    """Serve; returns only by an error.  Raises SettingsError."""
+    """Serve; return the exit code.  Raises SettingsError."""
     parser = server_parser(
         "echo",
         "[options]",
@@ -20,4 +20,4 @@ def run(argv: Sequence[str]) -> int:
         without=("kind", "factory", *OF_PROGRAMS),
     )
     line = parser.parse(argv)
-    exec_arbiter(resolved(line, pinned=_PINNED, defaults=_DEFAULTS).settings)
+    return become_arbiter(resolved(line, pinned=_PINNED, defaults=_DEFAULTS).settings)

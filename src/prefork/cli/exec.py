@@ -10,10 +10,11 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from prefork.addresses import parse_address
+from prefork.backends.lookup import find_program
 from prefork.cli.arguments import Line
 from prefork.cli.server import resolved, server_parser
 from prefork.errors import HandlerError, SettingsError
-from prefork.launch import exec_arbiter, surroundings
+from prefork.launch import become_arbiter, surroundings
 from prefork.settings import Settings
 from prefork.worker.tokens import unknown
 
@@ -32,7 +33,7 @@ _MISSING: Final = (
 
 
 def run(argv: Sequence[str]) -> int:
-    """Serve; returns only by an error.
+    """Serve; return the exit code.
 
     Raises SettingsError, and HandlerError when the program cannot be found.
     """
@@ -41,24 +42,27 @@ def run(argv: Sequence[str]) -> int:
         "exec",
         "[options] -- PROGRAM [ARG…]",
         "Run any program as workers that share the listening sockets. In its arguments {fd} is "
-        "the descriptor of the first address, {fd:N} that of the N-th, from 0, {port} the first "
-        "port, {slot} the worker's place. By default a worker is full with one unit "
-        "(--concurrency 1), and the server is called after the program.",
+        "the descriptor of the first address, on Windows its handle, {fd:N} that of the N-th, "
+        "from 0, {port} the first port, {slot} the worker's place. By default a worker is full "
+        "with one unit (--concurrency 1), and the server is called after the program.",
         without=(*_PINNED, "loop"),
     )
     line = parser.parse(options)
     _refuse_mistakes(line, command)
     program = command[0] if command else "program"
+    pinned = {**_PINNED, "target": program or "program"}
+    if sys.platform == "win32":
+        del pinned["accept-mutex"]  # there is none to choose
     settings = resolved(
         line,
-        pinned={**_PINNED, "target": program or "program"},
+        pinned=pinned,
         defaults={"concurrency": "1", "name": _name_of(program)},
     ).settings
     settings = replace(settings, kind="command", command=tuple(command))
     _check_tokens(settings)
     _check_readiness(settings)
     _check_program(settings)
-    exec_arbiter(settings)
+    return become_arbiter(settings)
 
 
 def _parted(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -72,8 +76,8 @@ def _parted(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _refuse_mistakes(line: Line, command: Sequence[str]) -> None:
     """Add what is wrong with ``command`` to the mistakes of ``line``."""
-    if sys.platform != "linux":
-        line.problems.append("prefork exec needs Linux")
+    if sys.platform not in ("linux", "win32"):
+        line.problems.append("prefork exec needs Linux or Windows")
     if not command:
         line.problems.append(_MISSING)
     elif not command[0]:
@@ -86,7 +90,9 @@ def _refuse_mistakes(line: Line, command: Sequence[str]) -> None:
 
 
 def _name_of(program: str) -> str:
-    return re.sub(r"[^\w.@:+-]", "-", PurePath(program).name)[:64] or "prefork"
+    path = PurePath(program)
+    name = path.stem if path.suffix.lower() == ".exe" else path.name
+    return re.sub(r"[^\w.@:+-]", "-", name)[:64] or "prefork"
 
 
 def _check_tokens(settings: Settings) -> None:
@@ -122,23 +128,13 @@ def _has_port(text: str) -> bool:
 
 def _check_program(settings: Settings) -> None:
     """Raise HandlerError unless the program can be found as a worker will look for it."""
-    program = settings.command[0]
     around = surroundings()
     environ = dict(around.environ)
     for pair in settings.env:
         name, _, value = pair.partition("=")
-        environ[name] = value
+        environ[name.upper() if around.is_windows else name] = value
     directory = around.absolute(settings.chdir or "") if around.directory else Path()
-    places = [""] if "/" in program else os.get_exec_path(environ)
-    candidates = [directory / place / program for place in places]
-    if any(path.is_file() and os.access(path, os.X_OK) for path in candidates):
-        return
-    if "/" not in program:
-        reason = "it is in no directory of PATH"
-    elif candidates[0].is_dir():
-        reason = "it is a directory"
-    elif candidates[0].exists():
-        reason = "it is not executable"
-    else:
-        reason = f"there is no file {candidates[0]}"
-    raise HandlerError(f"the program {program} cannot be run: {reason}")
+    try:
+        find_program(settings.command[0], environ, directory)
+    except HandlerError as error:
+        raise HandlerError(f"the program {error}") from error

@@ -1,13 +1,25 @@
 """What the operator commands have in common: their flags, and which server they speak to."""
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
 
-from prefork.addresses import parse_address
+from prefork import runtime
+from prefork.addresses import Address, parse_address
 from prefork.cli.arguments import Line, Parser
 from prefork.cli.client import Control
 from prefork.errors import ControlError, ListenError, SettingsError
 from prefork.runtime import RunningServer, running_servers
+
+_LOOPBACK: Final = "127.0.0.1"
+_FORMS: Final = (
+    f"on Windows it is tcp://{_LOOPBACK}:PORT"
+    if sys.platform == "win32"
+    else f"it is unix:PATH, unix:@NAME or tcp://{_LOOPBACK}:PORT"
+)
 
 
 def operator_parser(command: str, usage: str, says: str) -> Parser:
@@ -23,16 +35,8 @@ def parsed(parser: Parser, argv: Sequence[str], most_words: int = 0) -> Line:
     """Return ``argv`` taken apart, with its mistakes still inside."""
     line = parser.parse(argv, most_words)
     address = line.last("control")
-    if address is not None:
-        try:
-            is_unix = parse_address(address).scheme == "unix"
-        except ListenError:
-            is_unix = False
-        if not is_unix:
-            line.problems.append(
-                f"control cannot be {address!r} (from flag --control): "
-                "it is unix:PATH or unix:@NAME"
-            )
+    if address is not None and _reachable(address) is None:
+        line.problems.append(f"control cannot be {address!r} (from flag --control): {_FORMS}")
     return line
 
 
@@ -44,13 +48,15 @@ def refuse_mistakes(line: Line) -> None:
 
 def connected(line: Line) -> Control:
     """Return a connection to the server that ``line`` means.  Raises ControlError."""
-    address = line.last("control")
-    if address is not None:
-        return Control(str(parse_address(address)))
+    text = line.last("control")
+    if text is not None:
+        address = parse_address(text)
+        return Control(str(address), _secret_of(address))
     server = found(line.last("name"))
     if server.control is None:
         raise ControlError(f"the server {server.name} (pid {server.pid}) has no control socket")
-    return Control(server.control)
+    is_unix = server.control.startswith("unix:")
+    return Control(server.control, None if is_unix else _beside(server.scoreboard))
 
 
 def found(name: str | None) -> RunningServer:
@@ -71,6 +77,47 @@ def found(name: str | None) -> RunningServer:
 def print_json(result: object) -> None:
     """Print ``result`` for a program to read."""
     print(json.dumps(result, indent=2, ensure_ascii=False))
+
+
+def _reachable(text: str) -> Address | None:
+    """Return the address in ``text``; None when no server can have its operators there."""
+    try:
+        address = parse_address(text)
+    except ListenError:
+        return None
+    if address.scheme == "tcp":
+        return address if address.host == _LOOPBACK else None
+    return address if address.scheme == "unix" and sys.platform != "win32" else None
+
+
+def _beside(scoreboard: Path) -> Path:
+    """Return the file with the token of the server whose scoreboard is given."""
+    return scoreboard.with_suffix(runtime.CONTROL)
+
+
+def _secret_of(address: Address) -> Path | None:
+    """Return the file with the token of the server at ``address``; None if it needs none."""
+    if address.scheme == "unix":
+        return None
+    from prefork.endpoints.secret import Secret
+
+    for path in _secrets():
+        with suppress(OSError, ValueError):  # gone by now, or something else
+            if Secret.read(path).address == str(address):
+                return path
+    places = ", ".join(str(each) for each in runtime.directories())
+    raise ControlError(
+        f"there is no token for a server at {address} in {places}; is it another user's, or gone?"
+    )
+
+
+def _secrets() -> Iterator[Path]:
+    """Yield the files that may hold tokens, in directories where nobody else can put one."""
+    for directory in runtime.directories():
+        with suppress(OSError):
+            if runtime.is_private(directory):
+                found = directory.glob(f"*{runtime.CONTROL}")
+                yield from (path for path in found if path.is_file())
 
 
 def _listed(servers: list[RunningServer]) -> str:

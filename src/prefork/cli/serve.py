@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from prefork.cli.server import resolved, server_parser
-from prefork.launch import exec_arbiter
+from prefork.launch import become_arbiter
 
 
 def run(argv: Sequence[str]) -> int:
-    """Serve; returns only by an error.  Raises SettingsError."""
+    """Serve; return the exit code.  Raises SettingsError."""
     parser = server_parser("serve", "TARGET [options]", "Serve a Python handler.")
-    exec_arbiter(resolved(parser.parse(argv, most_words=1)).settings)
+    return become_arbiter(resolved(parser.parse(argv, most_words=1)).settings)

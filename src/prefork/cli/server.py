@@ -9,6 +9,7 @@ from prefork.settings import OPTIONS
 from prefork.settings.given import Given
 from prefork.settings.option import Option
 from prefork.settings.resolve import Resolved, resolve
+from prefork.settings.sentences import COMMAND
 
 #: Of uvicorn and hypercorn: together they make an address.
 _PLACES: Final = ("--host", "--port", "--uds", "--fd")
@@ -63,7 +64,7 @@ def resolved(
         place = f"{place.rpartition(':')[0]}:{port}"
     flags = _given(line, place)
     for name, text in (pinned or {}).items():
-        flags[name] = Given((text,), "the command")
+        flags[name] = Given((text,), COMMAND)
     return resolve(
         flags, around, config=line.last("config"), defaults=defaults or {}, problems=line.problems
     )

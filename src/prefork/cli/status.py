@@ -3,6 +3,7 @@
 import contextlib
 import json
 import select
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ from prefork.cli.operator import (
 )
 from prefork.errors import ControlError, ProtocolError
 from prefork.status import read_status
+
+if sys.platform == "win32":
+    from prefork.cli import winwait
 
 Status = dict[str, Any]
 
@@ -73,7 +77,7 @@ def _watch(look: Callable[[], Status], *, as_json: bool) -> None:
 def _watch_as_lines(look: Callable[[], Status]) -> None:
     while True:
         print(json.dumps(look(), ensure_ascii=False), flush=True)
-        select.select([], [], [], _PERIOD)
+        _pause()
 
 
 def _watch_as_tables(look: Callable[[], Status]) -> None:
@@ -85,8 +89,16 @@ def _watch_as_tables(look: Callable[[], Status]) -> None:
     if not console.is_terminal:  # there is nothing to draw over
         while True:
             console.print(tables.status_table(look()))
-            select.select([], [], [], _PERIOD)
+            _pause()
     with Live(tables.status_table(look()), console=console, auto_refresh=False) as live:
         while True:
-            select.select([], [], [], _PERIOD)
+            _pause()
             live.update(tables.status_table(look()), refresh=True)
+
+
+def _pause() -> None:
+    """Let a period pass, unless Ctrl-C comes."""
+    if sys.platform == "win32":
+        winwait.pause(_PERIOD)
+    else:
+        select.select([], [], [], _PERIOD)

@@ -3,9 +3,14 @@
 import contextlib
 import os
 import select
+import sys
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from prefork.cli.operator import connected, operator_parser, parsed, print_json, refuse_mistakes
+
+#: Seconds that the interpreter may take to end after all is closed.
+PATIENCE: Final = 5.0
 
 
 def run(argv: Sequence[str]) -> int:
@@ -19,7 +24,7 @@ def run(argv: Sequence[str]) -> int:
     with connected(line) as control:
         status = control.ask("status")
         name = status["name"]
-        with until_gone(status["pid"]):
+        with until_gone(status["pid"], PATIENCE):
             control.ask("stop", now=line.has("now"))
             control.wait_closed()
     if line.has("json"):
@@ -29,21 +34,25 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-@contextlib.contextmanager
-def until_gone(pid: int) -> Iterator[None]:
-    """Leave the block only when the process ``pid``, which lives at its beginning, is gone.
+if sys.platform == "win32":
+    from prefork.cli.winwait import until_gone
+else:
 
-    At the end of the connection all is closed but the interpreter itself.
-    """
-    try:
-        process = os.pidfd_open(pid)
-    except (AttributeError, OSError):  # another system, or another namespace
-        yield
-        return
-    try:
-        yield
-        poll = select.poll()
-        poll.register(process, select.POLLIN)
-        poll.poll(5000)
-    finally:
-        os.close(process)
+    @contextlib.contextmanager
+    def until_gone(pid: int, limit: float) -> Iterator[None]:
+        """Leave the block only when ``pid``, alive at its beginning, is gone, or after ``limit``.
+
+        At the end of the connection all is closed but the interpreter itself.
+        """
+        try:
+            process = os.pidfd_open(pid)
+        except (AttributeError, OSError):  # another system, or another namespace
+            yield
+            return
+        try:
+            yield
+            poll = select.poll()
+            poll.register(process, select.POLLIN)
+            poll.poll(limit * 1000)
+        finally:
+            os.close(process)

@@ -6,7 +6,7 @@ Kept light: arbiter and workers import it only to decode what the command line r
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from prefork.settings.forms import ACCOUNT, ADDRESS, CONTROL, NAME, PAIR, PATH, SIGNAL, TEXT
+from prefork.settings.forms import ACCOUNT, ADDRESS, CONTROL, MUTEX, NAME, PAIR, PATH, SIGNAL, TEXT
 from prefork.settings.option import Option, also, options_of, setting
 from prefork.settings.values import FLAG, OCTAL, WORKERS, choice, duration, whole
 
@@ -79,7 +79,13 @@ class Settings:
         group=_LISTENING,
         form=choice("flock", "fcntl"),
         default="flock",
-        help="The lock that accept = mutex takes.",
+        help="The lock that accept = mutex takes; Windows has its own.",
+    )
+    accept_mutex_name: str | None = setting(
+        "accept-mutex-name",
+        group=_LISTENING,
+        form=MUTEX,
+        help="On Windows, the name of the accept mutex, by which foreign programs take part.",
     )
     minimum: int = setting(
         "workers",
@@ -123,13 +129,13 @@ class Settings:
         help="How many connections a worker holds at once in its event loop; for exec, how many "
         "units a worker is full with.",
     )
-    loop: Literal["auto", "asyncio", "uvloop"] = setting(
+    loop: Literal["auto", "asyncio", "uvloop", "proactor", "selector"] = setting(
         "loop",
         group=_POOL,
-        form=choice("auto", "asyncio", "uvloop"),
+        form=choice("auto", "asyncio", "uvloop", "proactor", "selector"),
         default="auto",
         help="The event loop of asyncio and protocol handlers; auto is uvloop where it is "
-        "installed.",
+        "installed. Windows has two, proactor (auto and asyncio there) and selector.",
     )
     start: Literal["auto", "fork", "spawn"] = setting(
         "start",
@@ -208,18 +214,10 @@ class Settings:
         help="The time over which restart-intensity counts.",
     )
     user: str | None = setting(
-        "user",
-        short="u",
-        group=_PROCESS,
-        form=ACCOUNT,
-        help="The user the workers run as.",
+        "user", short="u", group=_PROCESS, form=ACCOUNT, help="The user the workers run as."
     )
     group: str | None = setting(
-        "group",
-        short="g",
-        group=_PROCESS,
-        form=ACCOUNT,
-        help="The group the workers run as.",
+        "group", short="g", group=_PROCESS, form=ACCOUNT, help="The group the workers run as."
     )
     umask: int | None = setting(
         "umask",
@@ -272,8 +270,8 @@ class Settings:
         group=_OPERATING,
         form=CONTROL,
         default="auto",
-        help="Where the operator commands reach the server: auto, off, unix:PATH or unix:@NAME; a "
-        "relative PATH counts from the directory where the command is given.",
+        help="Where the operator commands reach the server: auto, off, unix:PATH or unix:@NAME (a "
+        "relative PATH counts from where the command is given); on Windows tcp://127.0.0.1:PORT.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = setting(
         "log-level",

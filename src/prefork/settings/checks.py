@@ -1,14 +1,19 @@
 """What must hold between settings, and between a setting and this machine."""
 
-import grp
 import os
-import pwd
 import stat
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Final
 
-from prefork.settings.given import Given, Layer, Surroundings
+from prefork.settings.given import Layer, Surroundings
+from prefork.settings.sentences import sentence
+from prefork.settings.systems import Values, unfit
+
+if sys.platform != "win32":
+    import grp
+    import pwd
 
 #: One less than what 32 bits hold: setuid(2) takes that as "leave it".
 _HIGHEST_ID: Final = 2**32 - 2
@@ -22,23 +27,16 @@ SERVES: Final = {
     "datagram": ("udp://", "unixgram:"),
 }
 
-#: The converted values of the settings that are right by themselves.
-Values = Mapping[str, Any]
-
 
 def contradictions(values: Values, given: Layer, surroundings: Surroundings) -> Iterator[str]:
     """Yield a sentence for each mistake that no single value shows."""
+    yield from unfit(values, given, surroundings)
     yield from _twice_bound(values, given)
     yield from _blocking_on_several(values, given)
     yield from _kind_of_addresses(values, given)
     yield from _delays(values, given)
     yield from _accounts(values, given, surroundings)
     yield from _directory(values, given, surroundings)
-
-
-def sentence(name: str, text: str, given: Given, allowed: str) -> str:
-    """Return the sentence about a value that is not possible."""
-    return f"{name} cannot be {text!r} (from {given.source}): {allowed}"
 
 
 def _twice_bound(values: Values, given: Layer) -> Iterator[str]:
@@ -88,8 +86,9 @@ def _delays(values: Values, given: Layer) -> Iterator[str]:
 
 
 def _accounts(values: Values, given: Layer, surroundings: Surroundings) -> Iterator[str]:
-    by_name: dict[str, Callable[[str], object]] = {"user": pwd.getpwnam, "group": grp.getgrnam}
-    for name, look_up in by_name.items():
+    if surroundings.is_windows:
+        return  # there ``unfit`` has said all
+    for name in ("user", "group"):
         text = values.get(name)
         if text is None:
             continue
@@ -97,7 +96,7 @@ def _accounts(values: Values, given: Layer, surroundings: Surroundings) -> Itera
             # In containers ids without an entry in the system's tables are common.
             problem = "" if _is_id(text) else f"a number is from 0 to {_HIGHEST_ID}"
         else:
-            problem = "" if _exists(look_up, text) else f"there is no such {name}"
+            problem = "" if _exists(name, text) else f"there is no such {name}"
         if problem:
             yield sentence(name, text, given[name], problem)
         elif surroundings.uid != 0:
@@ -109,11 +108,14 @@ def _is_id(digits: str) -> bool:
     return len(digits.lstrip("0")) <= len(str(_HIGHEST_ID)) and int(digits) <= _HIGHEST_ID
 
 
-def _exists(look_up: Callable[[str], object], text: str) -> bool:
-    try:
-        look_up(text)
-    except KeyError:
-        return False
+def _exists(name: str, text: str) -> bool:
+    """Tell whether ``text`` is in the system's table of users, or of groups."""
+    if sys.platform != "win32":
+        look_up: Callable[[str], object] = pwd.getpwnam if name == "user" else grp.getgrnam
+        try:
+            look_up(text)
+        except KeyError:
+            return False
     return True
 
 

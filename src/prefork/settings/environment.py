@@ -4,26 +4,28 @@ import shlex
 from collections.abc import Mapping
 
 from prefork.settings import OPTIONS
-from prefork.settings.given import Given
+from prefork.settings.given import Given, Surroundings
+from prefork.settings.sentences import DEFAULT
 
 #: The first descriptor that systemd passes: SD_LISTEN_FDS_START in sd_listen_fds(3).
 _FIRST_FD = 3
 _MOST_FDS = 1024
 
 
-def from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Given]:
-    """Return what ``environ`` says; mistakes are added to ``problems``.
+def from_environment(surroundings: Surroundings, problems: list[str]) -> dict[str, Given]:
+    """Return what the environment says; mistakes are added to ``problems``.
 
     An empty variable counts as not set, which is how compose files and unit files leave one
     out.  Of several values each stands as a word, quoted as in a shell.
     """
+    environ = surroundings.environ
     found = _of_platforms(environ)
     for option in OPTIONS:
         text = environ.get(option.variable, "").strip()
         if not text:
             continue
         try:
-            texts = tuple(shlex.split(text)) if option.many else (text,)
+            texts = tuple(_words(text, surroundings)) if option.many else (text,)
         except ValueError:
             problems.append(
                 f"{option.name} cannot be {text!r} (from {option.variable}): a quote is not closed"
@@ -31,6 +33,16 @@ def from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[st
             continue
         found[option.name] = Given(texts, option.variable)
     return found
+
+
+def _words(text: str, surroundings: Surroundings) -> list[str]:
+    """Return the words of ``text``; raises ValueError when a quote is not closed."""
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    if surroundings.is_windows:
+        lexer.escape = ""  # there a backslash parts the names of a path
+    return list(lexer)
 
 
 def _of_platforms(environ: Mapping[str, str]) -> dict[str, Given]:
@@ -43,12 +55,14 @@ def _of_platforms(environ: Mapping[str, str]) -> dict[str, Given]:
     return found
 
 
-def adopted_sockets(environ: Mapping[str, str], pid: int, problems: list[str]) -> tuple[str, ...]:
+def adopted_sockets(surroundings: Surroundings, problems: list[str]) -> tuple[str, ...]:
     """Return the addresses of the sockets that were passed to this process, by sd_listen_fds(3).
 
-    They are meant for us only if LISTEN_PID is our ``pid``.
+    They are meant for us only if LISTEN_PID is our process id.  On Windows nobody passes them so:
+    the first would not be 3 there.
     """
-    if environ.get("LISTEN_PID", "").strip() != str(pid):
+    environ = surroundings.environ
+    if surroundings.is_windows or environ.get("LISTEN_PID", "").strip() != str(surroundings.pid):
         return ()
     text = environ.get("LISTEN_FDS", "").strip() or "0"
     if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text) <= _MOST_FDS):
@@ -62,4 +76,4 @@ def adopted_sockets(environ: Mapping[str, str], pid: int, problems: list[str]) -
 
 def asked_for(given: Given) -> bool:
     """Tell whether addresses were asked for by name, so that they join adopted sockets."""
-    return given.source not in ("PORT", "default")
+    return given.source not in ("PORT", DEFAULT)

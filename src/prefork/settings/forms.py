@@ -11,7 +11,15 @@ ACCOUNT: Final = matching(r"[^\0:]+", "it is a name or a number", "NAME")
 ADDRESS: Final = matching(r".+", "it is an address, as in tcp://127.0.0.1:8000", "ADDRESS")
 PAIR: Final = matching(r"[^=\0]+=[^\0]*", "it is NAME=VALUE", "NAME=VALUE")
 CONTROL: Final = matching(
-    r"auto|off|unix:.+", "it is auto, off, unix:PATH or unix:@NAME", "ADDRESS"
+    r"auto|off|unix:.+|tcp://127\.0\.0\.1:[0-9]{1,5}",
+    "it is auto, off, unix:PATH or unix:@NAME, on Windows auto, off or tcp://127.0.0.1:PORT",
+    "ADDRESS",
+)
+#: 260 characters at most, MAX_PATH, is what CreateMutex takes; a prefix names the session.
+MUTEX: Final = matching(
+    r"(?=.{1,260}$)(Local\\|Global\\)?[^\0\\]+",
+    "it is 1 to 260 characters without a backslash, but for Local\\ or Global\\ in front",
+    "NAME",
 )
 
 

@@ -1,6 +1,7 @@
 """What the sources say, still as text, and where each text is from."""
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,12 @@ class Surroundings:
     terminal: bool  #: standard error is one
     check_address: Callable[[str], object]  #: raises PreforkError; ``str()`` is canonical
     uid: int = 0
+    platform: str = sys.platform
+
+    @property
+    def is_windows(self) -> bool:
+        """Tell whether the server is to run on Windows."""
+        return self.platform == "win32"
 
     def absolute(self, path: str) -> Path:
         """Return ``path`` as seen from the directory where the command was given."""

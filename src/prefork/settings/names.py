@@ -7,7 +7,6 @@ from typing import Final
 #: Known from other servers, or planned; taking them without effect would be a lie.
 NOT_OFFERED: Final = frozenset(
     {
-        "accept-mutex-name",
         "access-log",
         "admin",
         "ca-certs",

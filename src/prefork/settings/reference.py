@@ -23,8 +23,10 @@ before the default. `prefork check TARGET` shows what is in effect, and where ea
 All mistakes are reported at once, before anything is bound.
 
 Durations are seconds: `30`, `0.5`, or with a unit, `500ms`, `2m`, `1h`. In a variable that holds
-several values they are separated by spaces and quoted as in a shell; in a file they are a list.
-An empty variable counts as not set.
+several values they are separated by spaces and quoted as in a shell, except that on Windows
+a backslash stands for itself; in a file they are a list. An empty variable counts as not set.
+What Windows has no means for, such as `user`, is refused there by a sentence that says what would
+be right; [Windows](../guides/windows.md) lists it all.
 
 Besides, `PORT` stands for `bind = "tcp://0.0.0.0:PORT"` and `WEB_CONCURRENCY` for `workers`; the
 variables of prefork's own go before them. Sockets that come with `LISTEN_FDS` (systemd) are

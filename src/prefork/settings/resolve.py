@@ -4,19 +4,21 @@ import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from prefork.errors import PreforkError, SettingsError
 from prefork.settings import OPTIONS, Settings
-from prefork.settings.checks import contradictions, sentence
+from prefork.settings.checks import contradictions
 from prefork.settings.environment import adopted_sockets, asked_for, from_environment
 from prefork.settings.given import Given, Layer, Surroundings
 from prefork.settings.option import Option
+from prefork.settings.sentences import DEFAULT, sentence
+from prefork.settings.systems import MOST_ON_WINDOWS, MOST_SELECTED
+from prefork.settings.targets import is_path, parted, pure_path
 from prefork.settings.toml import from_file
 
-_DEFAULT = "default"
 _NOWHERE = (
     "the current directory does not exist any more: go to another one, or name an absolute one "
     "by --chdir"
@@ -47,7 +49,7 @@ def resolve(
     found = list(problems)
     if config is not None and (problem := _strange_bytes(config)):
         raise SettingsError([*found, f"the settings file {problem}"])
-    environment = from_environment(surroundings.environ, found)
+    environment = from_environment(surroundings, found)
     directory = surroundings.directory or _directory_to_go_to(environment, flags)
     if directory is None:
         raise SettingsError([*found, _NOWHERE])
@@ -61,7 +63,7 @@ def resolve(
         raise SettingsError(list(dict.fromkeys(found)))
     settings = _settings(values)
     if given["workers"].texts[-1:] == ("auto",):
-        settings = replace(settings, loop_maximum=surroundings.cpus)
+        settings = replace(settings, loop_maximum=_most(surroundings.cpus, surroundings))
     return Resolved(settings, {name: value.source for name, value in given.items()})
 
 
@@ -81,7 +83,7 @@ def _directory_to_go_to(*layers: Layer) -> Path | None:
 
 def _defaults(before: Mapping[str, str]) -> dict[str, Given]:
     texts = {option.name: before.get(option.name, option.default) for option in OPTIONS}
-    return {name: Given(() if text is None else (text,), _DEFAULT) for name, text in texts.items()}
+    return {name: Given(() if text is None else (text,), DEFAULT) for name, text in texts.items()}
 
 
 def _merged(
@@ -90,7 +92,7 @@ def _merged(
     given: dict[str, Given] = {}
     for layer in layers:
         given.update(layer)
-    adopted = adopted_sockets(surroundings.environ, surroundings.pid, problems)
+    adopted = adopted_sockets(surroundings, problems)
     if adopted:
         given["bind"] = _with_adopted(given["bind"], adopted)
     return given
@@ -137,19 +139,33 @@ def _effective(option: Option, given: Layer, surroundings: Surroundings) -> tupl
     match option.name, texts:
         case "workers", ("auto",):
             # Blocking workers wait most of the time, so there may be more of them than CPUs.
-            return (f"1..{4 * surroundings.cpus}",)
+            return (f"1..{_most(4 * surroundings.cpus, surroundings)}",)
+        case "concurrency", _ if _is_capped(given, surroundings):
+            return (str(MOST_SELECTED),)
         case "log-format", ("auto",):
             return ("text" if surroundings.terminal else "json",)
         case "name", () if given["target"].texts:
-            return (_name_of(given["target"].texts[-1]),)
+            return (_name_of(given["target"].texts[-1], surroundings.platform),)
     return texts
 
 
-def _name_of(target: str) -> str:
+def _most(workers: int, surroundings: Surroundings) -> int:
+    return min(workers, MOST_ON_WINDOWS) if surroundings.is_windows else workers
+
+
+def _is_capped(given: Layer, surroundings: Surroundings) -> bool:
+    """Tell whether the default concurrency is too much for the loop that was asked for."""
+    asked = [text.lower() for text in given["loop"].texts]
+    return (
+        surroundings.is_windows and asked == ["selector"] and given["concurrency"].source == DEFAULT
+    )
+
+
+def _name_of(target: str, platform: str) -> str:
     """Return the server's name for ``target``: the stem of its file, its module's last part."""
-    place = target.partition(":")[0]
-    is_file = place.endswith(".py") or "/" in place
-    last = PurePath(place).stem if is_file else place.rpartition(".")[2]
+    place, _ = parted(target, platform)
+    is_file = is_path(place, platform)
+    last = pure_path(place, platform).stem if is_file else place.rpartition(".")[2]
     return re.sub(r"[^\w.-]", "-", last)[:64] or "prefork"
 
 
@@ -160,6 +176,8 @@ def _value(option: Option, text: str, surroundings: Surroundings) -> Any:
             value = str(surroundings.check_address(value))
         case "control" if value.startswith("unix:"):
             value = str(surroundings.check_address(_absolute_address(value, surroundings)))
+        case "control" if value.startswith("tcp:"):
+            value = str(surroundings.check_address(value))
         case "pidfile":
             value = str(surroundings.absolute(value))
     if isinstance(value, str) and (problem := _strange_bytes(value)):

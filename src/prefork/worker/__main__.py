@@ -1,33 +1,43 @@
-"""A spawned worker: a fresh interpreter that got its listeners' descriptors as arguments."""
+"""A spawned worker: a fresh interpreter that got its listeners' numbers as arguments."""
 
+import socket
 import sys
 
-from prefork import wire
+from prefork import log, wire
 from prefork.errors import HandlerError
 from prefork.handlers import find
 from prefork.worker.boot import Worker
-from prefork.worker.identity import catch_dumps, settle, take_over
 from prefork.worker.loading import failure
-from prefork.worker.plan import read_plan
 from prefork.worker.timeouts import no_default_timeout
+
+if sys.platform == "win32":
+    from prefork.worker.windows import Station, inheritance, settle
+else:
+    from prefork.worker.identity import settle
+    from prefork.worker.posix import Station, inheritance
+
+#: Seconds that the end waits for a slow reader of the log.
+LAST_WORDS = 1.0
 
 
 def main() -> int:
     """Become the worker that the arguments describe; return its exit status."""
     arguments = wire.arguments(sys.argv[1:])
-    plan = read_plan(arguments["plan"][0])
-    channel, dump = take_over(plan, arguments)
-    catch_dumps(dump)
+    plan, channel, dump = inheritance(arguments)
     try:
         settle(plan)
         target = find(plan.settings.target)
     except HandlerError as error:
         channel.sendall(wire.encode(failure(str(error), error)))
+        channel.shutdown(socket.SHUT_WR)  # or Windows might reset it before it is read
         return 4
     with no_default_timeout():
-        worker = Worker(plan, arguments["slot"][0], channel, dump)
+        worker = Worker(Station(plan, arguments["slot"][0], channel, dump))
     worker.channel.tell(wire.Loaded())
-    return worker.run(target)
+    status = worker.run(target)
+    worker.channel.finish()
+    log.current().finish(LAST_WORDS)
+    return status
 
 
 if __name__ == "__main__":

@@ -6,18 +6,31 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Protocol
 
 from prefork import log
 from prefork.errors import HandlerError
 from prefork.handlers import Handler
 from prefork.listeners import peer_text
 from prefork.worker.ends import Ends, observe
-from prefork.worker.loopgate import LoopGate
 from prefork.worker.tally import LoopTally
+
+#: Where asyncio's loop for Windows, at the end of a connection that the client has reset, raises
+#: what nobody can be told any more: the protocol has heard of the end.
+_GONE: Final = "_ProactorBasePipeTransport._call_connection_lost"
 
 #: One connection, counted by its token, to its end; returns whether the handler failed.
 Serve = Callable[[socket.socket, int], Awaitable[bool]]
+
+
+class AnyLoopGate(Protocol):
+    """What lets the connections in, and hears what becomes of them."""
+
+    def settled(self, token: int) -> None:
+        """Note that a connection has had its first turn."""
+
+    def finished(self, token: int) -> None:
+        """Note that a connection has ended: there is room for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +44,7 @@ class Terms:
 class Connections:
     """The connections of a worker, each in a task of its own."""
 
-    def __init__(self, handler: Handler, tally: LoopTally, gate: LoopGate, terms: Terms) -> None:
+    def __init__(self, handler: Handler, tally: LoopTally, gate: AnyLoopGate, terms: Terms) -> None:
         self._target = handler.target
         self._tally = tally
         self._gate = gate
@@ -146,6 +159,8 @@ class Connections:
         error = context.get("exception") or RuntimeError(reason)
         protocol, transport = context.get("protocol"), context.get("transport")
         if protocol is None:
+            if isinstance(error, ConnectionError) and _GONE in reason:
+                return  # the client's reset, while a lost connection was put away
             log.current().exception("event loop error", error, pid=os.getpid(), reason=reason)
             return
         if id(protocol) in self._failed:

@@ -1,5 +1,11 @@
 """The worker's end of its channel: says when it is ready, hears when it is to leave."""
 
+# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
+
+import sys
+
+assert sys.platform != "win32"
+
 import contextlib
 import os
 import select
@@ -127,6 +133,11 @@ class Channel:
         """Send ``message`` to the arbiter; lost when there is none any more."""
         with contextlib.suppress(OSError):
             self.socket.sendall(wire.encode(message))
+
+    def finish(self) -> None:
+        """Say that this is all."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
 
     def _on_nudge(self, signum: int, frame: FrameType | None) -> None:
         del signum, frame

@@ -4,12 +4,23 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from prefork import log, wire
-from prefork.worker.channel import Channel
 from prefork.worker.gate import Gate
 from prefork.worker.tally import Tally
+
+
+class Channel(Protocol):
+    """How a worker speaks with its arbiter, on any system."""
+
+    leaving: bool  #: take no more
+
+    def attend(self) -> None:
+        """Hear what the arbiter has said."""
+
+    def tell(self, message: wire.Message) -> None:
+        """Send ``message`` to the arbiter; lost when there is none any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,11 @@
 """What a fresh process takes on before any code of the user's runs in it."""
 
+# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
+
+import sys
+
+assert sys.platform != "win32"
+
 import faulthandler
 import grp
 import os

@@ -3,6 +3,7 @@
 import importlib
 import os
 import traceback
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,6 @@ from prefork import wire
 from prefork.errors import HandlerError
 from prefork.handlers import Handler, Target
 from prefork.kinds import KINDS, capacity_of, check_accept, check_addresses
-from prefork.worker.inherited import are_datagram
 from prefork.worker.plan import Plan
 
 _NOT_THE_USERS: Final = (
@@ -20,15 +20,17 @@ _NOT_THE_USERS: Final = (
 )
 
 
-def made(target: Target, plan: Plan) -> Handler:
+def made(target: Target, plan: Plan, datagrams: Collection[bool]) -> Handler:
     """Return the handler of ``target``, with what its kind needs imported.
+
+    ``datagrams`` tells of each listener whether it is one for datagrams.
 
     Raises HandlerError if it cannot be served as ``plan`` says, and whatever a factory raises.
     """
     settings = plan.settings
     handler = target.handler(factory=settings.factory, kind=settings.kind)
     check_accept(handler.kind, settings.accept, handler.name)
-    check_addresses(handler.target, handler.kind, are_datagram(plan.listeners), handler.name)
+    check_addresses(handler.target, handler.kind, datagrams, handler.name)
     if KINDS[handler.kind].event_loop:
         # Only here: asyncio costs memory and time that no other kind needs to spend.
         importlib.import_module("prefork.worker.loopworker")

@@ -21,8 +21,8 @@ from typing import Any, Final
 
 from prefork import log, wire
 from prefork.worker.channel import Channel
-from prefork.worker.gate import EXHAUSTED, EXHAUSTED_PAUSE
 from prefork.worker.loops import epoll_of
+from prefork.worker.posixgate import EXHAUSTED, EXHAUSTED_PAUSE
 from prefork.worker.siblings import Siblings
 from prefork.worker.tally import LoopTally
 

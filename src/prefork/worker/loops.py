@@ -1,5 +1,7 @@
 """Event loops whose turns the arbiter can see, and whose epoll lets listeners be shared well.
 
+On Windows: its own kind, asyncio's ProactorEventLoop, or one that waits in select().
+
 A loop is stuck when a turn takes longer than ``timeout``.  Whether it goes round, only the loop
 itself can say: a thread would go on saying so while the loop is blocked.
 """
@@ -9,15 +11,20 @@ import importlib
 import os
 import select
 import selectors
+import sys
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
 
 from prefork.errors import HandlerError
 from prefork.scoreboard import W_TURN_SINCE, Row
+from prefork.settings import Settings
 
 #: Beats of a loop that cannot tell its turns, in each ``timeout``.
 BEATS: Final = 4
+#: The most connections that fit Windows' select(), which takes 512 sockets: the loop has one of
+#: its own, and handlers may have some.
+SELECTABLE: Final = 500
 
 _HAS_EPOLL: Final = hasattr(select, "epoll")
 
@@ -46,24 +53,67 @@ class TurnLoop(asyncio.SelectorEventLoop):
         super().__init__(self.turns)
 
 
-def loop_factory(asked: str, row: Row, timeout: float) -> Callable[[], asyncio.AbstractEventLoop]:
-    """Return what makes the loop: uvloop's where it is installed, unless ``asked`` says another.
+if sys.platform == "win32":
 
-    Raises HandlerError when uvloop is asked for and not there.
+    class TurnProactor(asyncio.IocpProactor):
+        """Windows' completion port that enters in the row when the present turn began."""
+
+        def __init__(self, row: Row) -> None:
+            super().__init__()
+            self._clock = row.clock
+
+        def select(self, timeout: float | None = None) -> Any:
+            """Wait for what is completed."""
+            if timeout is None or timeout > 0:
+                self._clock[W_TURN_SINCE] = 0.0
+            completed = super().select(timeout)  # type: ignore[arg-type]  # seconds, also parts
+            self._clock[W_TURN_SINCE] = monotonic()
+            return completed
+
+
+def loop_factory(settings: Settings, row: Row) -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what makes the loop: uvloop's where it is installed, unless another is asked for.
+
+    Raises HandlerError when the one that is asked for cannot be had.
     """
-    uvloop = load_uvloop(asked)
+    uvloop = check_loop(settings)
+    if sys.platform == "win32" and settings.loop != "selector":
+        return lambda: asyncio.ProactorEventLoop(TurnProactor(row))
     if uvloop is not None:
-        return lambda: _beating(uvloop.new_event_loop(), row, timeout)
+        return lambda: _beating(uvloop.new_event_loop(), row, settings.timeout)
     return lambda: TurnLoop(row)
+
+
+def check_loop(settings: Settings) -> Any:
+    """Raise HandlerError unless the loop that ``settings`` say can be had, and hold so many.
+
+    Returns the module uvloop where it is the one.
+    """
+    uvloop = load_uvloop(settings.loop)
+    if settings.loop == "selector" and settings.concurrency > SELECTABLE:
+        raise HandlerError(
+            f"loop = selector holds at most {SELECTABLE} connections, fewer than concurrency = "
+            f"{settings.concurrency}; loop = proactor holds any number"
+        )
+    return uvloop
 
 
 def load_uvloop(asked: str) -> Any:
     """Return the module uvloop, or None where another loop is ``asked`` for, or it is not there.
 
-    Raises HandlerError when nothing else will do.
+    Raises HandlerError when nothing else will do, or when the other is not of this system.
     """
-    if asked == "asyncio":
-        return None
+    if sys.platform == "win32":
+        if asked == "uvloop":
+            raise HandlerError("loop = uvloop cannot be had: there is none for Windows; say auto")
+    elif asked in ("proactor", "selector"):
+        raise HandlerError(f"loop = {asked} is one of Windows; here are asyncio and uvloop")
+    elif asked != "asyncio":
+        return _imported_uvloop(asked)
+    return None
+
+
+def _imported_uvloop(asked: str) -> Any:
     try:
         return importlib.import_module("uvloop")
     except ImportError as error:
@@ -92,15 +142,17 @@ def _beating(
     return loop
 
 
-def epoll_of(loop: asyncio.AbstractEventLoop) -> "select.epoll | None":
-    """Return the epoll that ``loop`` waits in, or None where it has none that we can reach."""
-    if not _HAS_EPOLL:
-        return None
-    if isinstance(loop, TurnLoop) and isinstance(loop.turns, selectors.EpollSelector):
-        fd = loop.turns.fileno()
-    elif (number := getattr(loop, "_get_backend_id", None)) is not None:
-        fd = number()  # of uvloop, whose own tests use it
-    else:
-        return None
-    # A duplicate, for the object closes what it is given, perhaps after the loop has done so.
-    return select.epoll.fromfd(os.dup(fd))
+if sys.platform != "win32":
+
+    def epoll_of(loop: asyncio.AbstractEventLoop) -> "select.epoll | None":
+        """Return the epoll that ``loop`` waits in, or None where it has none that we can reach."""
+        if not _HAS_EPOLL:
+            return None
+        if isinstance(loop, TurnLoop) and isinstance(loop.turns, selectors.EpollSelector):
+            fd = loop.turns.fileno()
+        elif (number := getattr(loop, "_get_backend_id", None)) is not None:
+            fd = number()  # of uvloop, whose own tests use it
+        else:
+            return None
+        # A duplicate, for the object closes what it is given, perhaps after the loop has done so.
+        return select.epoll.fromfd(os.dup(fd))

@@ -5,12 +5,17 @@ copy-on-write, cost a fork instead of an interpreter's start, and the arbiter ne
 user's code.  After Pitchfork's molds and Android's zygote.
 """
 
+# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
+
+import sys
+
+assert sys.platform != "win32"
+
 import gc
 import os
 import select
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,9 +29,11 @@ from prefork.errors import HandlerError
 from prefork.handlers import Target, find
 from prefork.scoreboard import R_PID, W_LEAVING, Scoreboard
 from prefork.worker.boot import Worker, finish
-from prefork.worker.identity import catch_dumps, settle, take_over
+from prefork.worker.identity import settle
+from prefork.worker.inherited import are_datagram
 from prefork.worker.loading import failure, made, ready
-from prefork.worker.plan import Plan, read_plan
+from prefork.worker.plan import Plan
+from prefork.worker.posix import Station, inheritance
 from prefork.worker.timeouts import no_default_timeout
 
 #: Signals that must not reach a child before it has made itself independent of its parent.
@@ -141,7 +148,8 @@ class Mold:
         self.orders.close()
         status = 1
         try:
-            worker = Worker(self.plan, order.slot, socket.socket(fileno=channel), dump)
+            station = Station(self.plan, order.slot, socket.socket(fileno=channel), dump)
+            worker = Worker(station)
             socket.setdefaulttimeout(self.default_timeout)
             status = worker.run(self.target)
         except BaseException as error:  # noqa: BLE001 (a child never comes back)
@@ -168,9 +176,7 @@ def _fork_blocked(child: Callable[[], NoReturn]) -> int:
 def main() -> int:
     """Become the mold that the arguments describe; return its exit status."""
     arguments = wire.arguments(sys.argv[1:])
-    plan = read_plan(arguments["plan"][0])
-    orders, dump = take_over(plan, arguments)
-    catch_dumps(dump)
+    plan, orders, _ = inheritance(arguments)
     show_as("mold", plan.settings.name, plan.generation)
     # We hold nothing that could be lost, and may be stuck in the user's import.
     signal_on_parents_death(signal.SIGKILL)
@@ -205,7 +211,11 @@ def _ready(plan: Plan, target: Target) -> wire.Ready:
 
     What a factory makes, each worker has to find out for itself.
     """
-    return wire.Ready(os.getpid()) if plan.settings.factory else ready(made(target, plan), plan)
+    return (
+        wire.Ready(os.getpid())
+        if plan.settings.factory
+        else ready(made(target, plan, are_datagram(plan.listeners)), plan)
+    )
 
 
 def _unsafe() -> str | None:

@@ -1,6 +1,6 @@
 """What the arbiter tells a child at its start, beside the descriptors it inherits."""
 
-import os
+import mmap
 
 import msgspec
 
@@ -11,10 +11,12 @@ class Plan(msgspec.Struct, frozen=True):
     """Everything that is the same for all children of a generation."""
 
     settings: Settings
-    accept: str  #: ``blocking``, ``exclusive`` or ``mutex``; ``auto`` is resolved
-    listeners: tuple[int, ...]  #: descriptors
-    scoreboard: int  #: descriptor
-    mutex: int | None  #: descriptor of the accept mutex's file
+    #: ``blocking``, ``exclusive`` or ``mutex``, with ``auto`` resolved; ``program`` for programs
+    accept: str
+    # What children inherit: descriptors; on Windows handles.
+    listeners: tuple[int, ...]
+    scoreboard: int  #: its file
+    mutex: int | None  #: the accept mutex: a file to lock; on Windows one of its own kind
     arbiter: int  #: process id
     generation: int
     screened: bool  #: at a stop, connections may have to be opened by who accepts; see ``doors``
@@ -23,4 +25,5 @@ class Plan(msgspec.Struct, frozen=True):
 
 def read_plan(fd: int) -> Plan:
     """Return the plan in the memory file ``fd``, which is left open and unmoved."""
-    return msgspec.json.decode(os.pread(fd, os.fstat(fd).st_size, 0), type=Plan)
+    with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as content:
+        return msgspec.json.decode(content[:], type=Plan)

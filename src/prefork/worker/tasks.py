@@ -7,31 +7,39 @@ Python code still runs in the main thread: the loop may be stuck, but not in C f
 import asyncio
 import faulthandler
 import os
-import signal
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final
 
-from prefork import wire
-from prefork.worker.identity import catch_dumps
-
 _OURS: Final = f"({Path(__file__).parent}{os.sep}"
 _MOST: Final = 200  #: tasks that are shown
 _DEPTH: Final = 20  #: frames of each
 
 
-def dump_tasks_too(loop: asyncio.AbstractEventLoop, fd: int) -> None:
-    """Write the tasks of ``loop`` to ``fd`` after the stacks, on DUMP."""
+if sys.platform != "win32":
+    import signal
 
-    def write(signum: int, frame: FrameType | None) -> None:
-        del signum, frame
-        os.write(fd, tasks_text(loop).encode("utf-8", "backslashreplace"))
+    from prefork import wire
+    from prefork.worker.identity import catch_dumps
 
-    faulthandler.unregister(wire.DUMP)  # what is registered once is not registered anew
-    signal.signal(wire.DUMP, write)
-    catch_dumps(fd, chain=True)
+    def dump_tasks_too(loop: asyncio.AbstractEventLoop, fd: int) -> None:
+        """Write the tasks of ``loop`` to ``fd`` after the stacks, on DUMP."""
+
+        def write(signum: int, frame: FrameType | None) -> None:
+            del signum, frame
+            write_tasks(loop, fd)
+
+        faulthandler.unregister(wire.DUMP)  # what is registered once is not registered anew
+        signal.signal(wire.DUMP, write)
+        catch_dumps(fd, chain=True)
+
+
+def write_tasks(loop: asyncio.AbstractEventLoop, fd: int) -> None:
+    """Write the tasks of ``loop`` to ``fd``; in any thread."""
+    os.write(fd, tasks_text(loop).encode("utf-8", "backslashreplace"))
 
 
 def tasks_text(loop: asyncio.AbstractEventLoop) -> str:

@@ -31,16 +31,19 @@ class Channel:
         self._leave = leave
         self._ear = threading.Thread(target=self._hear, name="channel", daemon=True)
 
-    def attend(self) -> None:
-        """Begin to listen."""
+    def listen(self) -> None:
+        """Begin to hear."""
         self._ear.start()
+
+    def attend(self) -> None:
+        """Do nothing: the thread hears all the time."""
 
     def tell(self, message: wire.Message) -> None:
         """Send ``message`` to the arbiter; lost when there is none any more."""
         with contextlib.suppress(OSError):
             self.socket.sendall(wire.encode(message))
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Say that this is all; otherwise the system would reset the connection at our end.
 
         And with it what the arbiter has not yet read would be lost.

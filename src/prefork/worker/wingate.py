@@ -15,10 +15,12 @@ assert sys.platform == "win32"
 import contextlib
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from prefork.backends.win32 import Event, Mutex, Waits
 from prefork.backends.winsockets import announce_clients, announce_nothing
+from prefork.worker.gate import Accepted
+from prefork.worker.windoor import Door
 
 #: WSAEMFILE, WSAENOBUFS, ERROR_NOT_ENOUGH_MEMORY, ERROR_NO_SYSTEM_RESOURCES: perhaps later.
 _EXHAUSTED: Final = frozenset({10024, 10055, 8, 1450})
@@ -27,9 +29,12 @@ EXHAUSTED_PAUSE: Final = 0.1
 #: WSAENOTSOCK, WSAEINVAL, WSAEOPNOTSUPP, ERROR_INVALID_HANDLE: there is no listener any more.
 _BROKEN: Final = frozenset({10038, 10022, 10045, 6})
 
-_STOP: Final = 0  # the first of what is waited for; the lowest wins when several are set
+#: Seconds that who leaves waits for a last turn: a program of somebody else's may keep its own.
+LAST_TURN: Final = 1.0
+#: Seconds that the last one waits for a client behind whom the door can be shut.
+LAST_CLIENT: Final = 0.02
 
-Accepted = tuple[socket.socket, Any]
+_STOP: Final = 0  # the first of what is waited for; the lowest wins when several are set
 
 
 class WindowsGate:
@@ -48,15 +53,22 @@ class WindowsGate:
         stop: Event,
         mutex: Mutex,
         complain: Callable[[str], object],
+        door: Door | None = None,
     ) -> None:
-        """Leave when ``stop`` is set; tell ``complain`` why no connection can be taken for now."""
+        """Leave when ``stop`` is set; tell ``complain`` why no connection can be taken for now.
+
+        ``door`` is what to shut when we are the last to leave, if there is one.
+        """
         self._listeners = list(listeners)
         self._mutex = mutex
         self._complain = complain
+        self._door = door
         self._clients = Event.create(resets=True)
         self._turn = Waits([stop.value, mutex.value])
         self._arrival = Waits([stop.value, self._clients.value])
         self._stop = Waits([stop.value])
+        self._last_turn = Waits([mutex.value])
+        self._arrivals = Waits([self._clients.value])
         self._fresh = True  #: it has not been seen to that accepting does not block
         self._without_delay: bool | None = None  #: TCP_NODELAY comes from the listener
 
@@ -68,10 +80,47 @@ class WindowsGate:
             finally:
                 self._mutex.release()
             if accepted is not None:
-                announce_nothing(accepted[0])
-                self._send_at_once(accepted[0])
-                return accepted
-        return None
+                return self._prepared(accepted)
+        return self._take_last()
+
+    def _take_last(self) -> Accepted | None:
+        """Take who still waits, at the server's end, and shut the door behind.
+
+        While the only place in the queue is taken, all others wait a second until they ask again:
+        so the moment to shut the door unseen is right after somebody was let in.
+        """
+        door = self._door
+        if door is None or self._last_turn.wait(LAST_TURN) is None:
+            return None
+        try:
+            if not door.is_ours:
+                return None
+            self._stop_blocking()
+            self._arrivals.wait(LAST_CLIENT)
+            accepted = self._look()
+            if all([door.shut(listener) for listener in self._listeners]):
+                door.leave()
+            elif accepted is None:  # somebody has come meanwhile
+                accepted = self._look()
+        finally:
+            self._mutex.release()
+        return None if accepted is None else self._prepared(accepted)
+
+    def _prepared(self, accepted: Accepted) -> Accepted:
+        connection = accepted[0]
+        if isinstance(connection, socket.socket):  # not a datagram
+            announce_nothing(connection)
+            self._send_at_once(connection)
+        return accepted
+
+    def _stop_blocking(self) -> None:
+        """Announce clients to us; from then on nothing blocks in taking them.
+
+        Who is queued already is announced, too.
+        """
+        for listener in self._listeners:
+            announce_clients(listener, self._clients.value)
+        self._fresh = False
 
     def _take(self) -> Accepted | None:
         """Wait until a connection has come to any listener and take it; None when it is to leave.
@@ -80,10 +129,7 @@ class WindowsGate:
         """
         accepted = None if self._fresh else self._look()
         while accepted is None:
-            for listener in self._listeners:
-                # It does not block from then on.  Who is queued already is announced, too.
-                announce_clients(listener, self._clients.value)
-            self._fresh = False
+            self._stop_blocking()
             if self._arrival.wait() == _STOP:
                 return None
             accepted = self._look()

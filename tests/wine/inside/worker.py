@@ -35,7 +35,7 @@ def main():
     listeners = [adopted(handle) for handle in arguments["listener"]]
     kind = TellingGate if plan["tell"] else WindowsGate
     gate = kind(listeners, channel.stop, Mutex(plan["mutex"]), lambda why: tell("full", why=why))
-    channel.attend()
+    channel.listen()
     if plan["probe"]:
         tell("probed", handles=[is_open(handle) for handle in plan["probe"]])
     channel.tell(wire.Loaded())
@@ -43,7 +43,7 @@ def main():
     while (accepted := gate.accept()) is not None:
         with accepted[0] as connection:
             serve(connection)
-    channel.close()
+    channel.finish()
     return 0
 
 

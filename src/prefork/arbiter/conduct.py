@@ -1,0 +1,25 @@
+"""What the arbiter knows of how the workers' program is to be run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prefork.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """How programs are started and treated."""
+
+    settings: Settings
+    plan: int  #: descriptor
+    inherited: Sequence[int]  #: the listeners' numbers, in the order of their addresses
+    port: int | None  #: of the first listener that has one
+
+
+def conduct_of(
+    settings: Settings, plan: int, inherited: Sequence[int] = (), port: int | None = None
+) -> Conduct | None:
+    """Return how ``settings`` want programs treated; None if the workers are no programs."""
+    if settings.kind != "command":
+        return None
+    return Conduct(settings, plan, inherited, port)

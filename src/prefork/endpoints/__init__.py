@@ -1,0 +1,1 @@
+"""Where operators connect: a Unix socket, or the loopback interface, which needs a token."""

@@ -1,0 +1,82 @@
+"""Starting the arbiter on POSIX systems."""
+
+# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
+
+import sys
+
+assert sys.platform != "win32"
+
+import os
+import signal
+import tempfile
+from collections.abc import MutableMapping
+from typing import IO, Final
+
+import msgspec
+
+from prefork.addresses import parse_address
+from prefork.launch.child import run_child
+from prefork.settings import Settings
+
+_HELD_BACK: Final = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+
+
+def become_arbiter(settings: Settings) -> int:
+    """Become the arbiter: the process id stays, so a supervisor sees one process all along.
+
+    Does not return.
+    """
+    file = settings_file(settings)
+    os.set_inheritable(file.fileno(), True)
+    forget_passed_sockets(os.environ)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    # They wait until the arbiter can hear them: an early Ctrl-C is a stop like any other.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
+    os.execv(sys.executable, arbiter_argv(file.fileno()))
+
+
+def run_arbiter(settings: Settings) -> int:
+    """Run the arbiter as a child process; return its exit code."""
+    environ = dict(os.environ)
+    forget_passed_sockets(environ)
+    with settings_file(settings) as file:
+        argv = [*arbiter_argv(file.fileno()), "--parent", str(os.getpid())]
+        return run_child(argv, environ, (file.fileno(), *_adopted(settings)))
+
+
+def arbiter_argv(fd: int) -> list[str]:
+    """Return the arbiter's command line; ``fd`` holds the settings."""
+    # -P: the current directory is the user's, and its select.py is not ours to import.
+    return [sys.executable, "-P", "-m", "prefork.arbiter", "--settings", str(fd)]
+
+
+def settings_file(settings: Settings) -> IO[bytes]:
+    """Return an open file that has no name, holds ``settings`` and stands at its beginning."""
+    if hasattr(os, "memfd_create"):
+        file: IO[bytes] = os.fdopen(os.memfd_create("prefork-settings"), "w+b")
+    else:
+        file = tempfile.TemporaryFile()  # noqa: SIM115  the caller closes it
+    file.write(msgspec.json.encode(settings))
+    file.flush()
+    file.seek(0)
+    return file
+
+
+def forget_passed_sockets(environ: MutableMapping[str, str]) -> None:
+    """Remove what sd_listen_fds(3) reads: by now the sockets are addresses in the settings."""
+    for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):
+        environ.pop(name, None)
+
+
+def _adopted(settings: Settings) -> list[int]:
+    addresses = [parse_address(text) for text in settings.bind]
+    return [address.fd for address in addresses if address.scheme == "fd"]

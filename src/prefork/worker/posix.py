@@ -1,0 +1,103 @@
+"""What a worker stands on, on POSIX systems: its channel, its listeners, its row, its gate."""
+
+# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
+
+import sys
+
+assert sys.platform != "win32"
+
+import faulthandler
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from prefork import wire
+from prefork.backends.linux import signal_on_parents_death
+from prefork.backends.title import show_as
+from prefork.binding import is_datagram
+from prefork.scoreboard import Scoreboard
+from prefork.worker.channel import Channel
+from prefork.worker.gate import Gate
+from prefork.worker.identity import catch_dumps, restore_signals_in_forks, take_over
+from prefork.worker.plan import Plan, read_plan
+from prefork.worker.posixdatagram import inherit
+from prefork.worker.posixgate import BlockingGate, ExclusiveGate, FileMutex, MutexGate
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from prefork.worker.loopgate import LoopGate
+    from prefork.worker.tally import LoopTally
+
+
+def inheritance(arguments: Mapping[str, Sequence[int]]) -> tuple[Plan, socket.socket, int]:
+    """Return the plan, our channel and our dump file, as the command line names them."""
+    plan = read_plan(arguments["plan"][0])
+    channel, dump = take_over(plan, arguments)
+    catch_dumps(dump)
+    return plan, channel, dump
+
+
+class Station:
+    """A worker's place: what it was born with, ready to be used."""
+
+    def __init__(self, plan: Plan, slot: int, channel: socket.socket, dump: int) -> None:
+        self.plan = plan
+        self.slot = slot
+        self.dump = dump  #: the file for the stacks
+        catch_dumps(dump)
+        self.board = Scoreboard.open(plan.scoreboard, writable=True)
+        self.row = self.board.row(slot)
+        self.channel = Channel(channel, self.row)
+        self.channel.attend_on_signal()
+        signal_on_parents_death(wire.NUDGE)
+        self._mutex: FileMutex | None = None
+        self.listeners = inherit(
+            plan.listeners, wait=plan.accept == "blocking", screened=plan.screened
+        )
+        self.datagrams = tuple(map(is_datagram, self.listeners))  #: whether each is for those
+        self.channel.close_when_orphaned(self.listeners, self._limit_orphans_life)
+        os.register_at_fork(after_in_child=self._let_go)
+        restore_signals_in_forks()
+        # Our parent may have died before the kernel knew that we want to hear of it.
+        self.channel.attend()
+        show_as(f"worker {slot}", plan.settings.name, plan.generation)
+
+    def gate(self) -> Gate:
+        """Return where this worker waits for connections, one at a time."""
+        match self.plan.accept:
+            case "blocking":
+                return BlockingGate(self.listeners[0], self.channel)
+            case "exclusive":
+                return ExclusiveGate(self.listeners, self.channel)
+        assert self.plan.mutex is not None
+        self._mutex = FileMutex(self.plan.mutex, self.plan.settings.accept_mutex)
+        self._mutex.release_when_leaving(self.channel)
+        return MutexGate(self.listeners, self.channel, self._mutex)
+
+    def loop_gate(self, loop: "asyncio.AbstractEventLoop", tally: "LoopTally") -> "LoopGate":
+        """Return where an event loop lets connections in."""
+        # Only here: asyncio costs memory and time that no other kind needs to spend.
+        from prefork.worker.loopgate import LoopGate
+        from prefork.worker.siblings import Siblings
+
+        siblings = Siblings(self.board, self.slot)
+        return LoopGate(loop, self.listeners, self.channel, siblings, tally)
+
+    def _let_go(self) -> None:
+        """Keep nothing in a process that the user's code forks: it would keep it beyond our end.
+
+        That is the port, and the accept mutex: a lock by flock lasts as long as any copy of its
+        open file.
+        """
+        for listener in self.listeners:
+            listener.close()
+        if self._mutex is not None:
+            self._mutex.close()
+        self.channel.close()
+
+    def _limit_orphans_life(self) -> None:
+        """End within graceful-timeout, whatever holds us, when no arbiter is there to see to it."""
+        patience = max(self.plan.settings.graceful_timeout, 0.001)
+        faulthandler.dump_traceback_later(patience, exit=True, file=self.dump)

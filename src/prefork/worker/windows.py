@@ -1,0 +1,115 @@
+"""What a worker stands on, on Windows: its channel, its listeners, its row, its gate."""
+
+# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
+
+import sys
+
+assert sys.platform == "win32"
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+from prefork import log
+from prefork.backends.title import show_as
+from prefork.backends.win32 import Event, Mutex
+from prefork.backends.winfiles import adopted_file
+from prefork.backends.winsockets import adopted
+from prefork.binding import is_datagram
+from prefork.log import Log
+from prefork.scoreboard import W_LEAVING, Scoreboard
+from prefork.worker.inherited import InheritedListener
+from prefork.worker.plan import Plan, read_plan
+from prefork.worker.winchannel import Channel
+from prefork.worker.windoor import Door
+from prefork.worker.wingate import WindowsGate
+from prefork.worker.winstacks import dump_on
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from prefork.worker.tally import LoopTally
+    from prefork.worker.winloopgate import WindowsLoopGate
+
+#: The arbiter alone decides.  Ctrl-C does not reach a process group like ours, Ctrl-Break does.
+_IGNORED: Final = (signal.SIGINT, signal.SIGBREAK)
+
+
+def inheritance(arguments: Mapping[str, Sequence[int]]) -> tuple[Plan, socket.socket, int]:
+    """Return the plan, our channel and our dump file, as the command line names them."""
+    plan = read_plan(adopted_file(arguments["plan"][0]))
+    dump = adopted_file(arguments["dump"][0], append=True)
+    dump_on(arguments["stacks"][0], dump)
+    return plan, adopted(arguments["channel"][0]), dump
+
+
+def settle(plan: Plan) -> None:
+    """Take on what all user code runs with."""
+    settings = plan.settings
+    log.use(Log(settings.log_level, as_json=settings.log_format == "json"))
+    for signum in _IGNORED:
+        signal.signal(signum, _ignore)
+    for pair in settings.env:
+        name, _, value = pair.partition("=")
+        os.environ[name] = value
+
+
+def _ignore(signum: int, frame: FrameType | None) -> None:
+    """Exist, so that the console does not end us."""
+
+
+class Station:
+    """A worker's place: what it was born with, ready to be used."""
+
+    def __init__(self, plan: Plan, slot: int, channel: socket.socket, dump: int) -> None:
+        self.plan = plan
+        self.slot = slot
+        self.dump = dump  #: the file for the stacks
+        self.board = Scoreboard.open(adopted_file(plan.scoreboard), writable=True)
+        self.row = self.board.row(slot)
+        self.listeners = [_listener(handle) for handle in plan.listeners]
+        self.datagrams = tuple(map(is_datagram, self.listeners))  #: whether each is for those
+        self.channel = Channel(channel, self._leave)
+        self.channel.listen()
+        show_as(f"worker {slot}", plan.settings.name, plan.generation)
+
+    def gate(self) -> WindowsGate:
+        """Return where this worker waits for connections, one at a time."""
+        return WindowsGate(*self._gate_needs())
+
+    def loop_gate(self, loop: "asyncio.AbstractEventLoop", tally: "LoopTally") -> "WindowsLoopGate":
+        """Return where an event loop lets connections in."""
+        # Only here: asyncio costs memory and time that no other kind needs to spend.
+        from prefork.worker.siblings import Siblings
+        from prefork.worker.winloopgate import SharingGate, WindowsLoopGate
+
+        siblings = Siblings(self.board, self.slot)
+        gate = SharingGate(*self._gate_needs())
+        return WindowsLoopGate(loop, gate, self.channel, siblings, tally)
+
+    def _gate_needs(
+        self,
+    ) -> tuple[list[socket.socket], Event, Mutex, Callable[[str], object], Door]:
+        assert self.plan.mutex is not None  # nobody accepts without one here
+        mutex, door = Mutex(self.plan.mutex), Door(self.board, self.slot)
+        return self.listeners, self.channel.stop, mutex, _complain, door
+
+    def _leave(self) -> None:
+        self.row.words[W_LEAVING] = 1
+
+
+def _listener(handle: int) -> socket.socket:
+    listener = adopted(handle, InheritedListener)
+    if not is_datagram(listener):
+        return listener
+    # Only here: few serve them.
+    from prefork.worker.windatagram import DatagramListener
+
+    return DatagramListener(fileno=listener.detach())
+
+
+def _complain(reason: str) -> None:
+    log.current().warning("cannot accept", pid=os.getpid(), reason=reason)

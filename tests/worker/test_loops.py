@@ -1,0 +1,28 @@
+"""Which event loop the settings ask for; those of Windows are tested there (tests/wine)."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from prefork.errors import HandlerError
+from prefork.worker.loops import check_loop
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has these")
+@pytest.mark.parametrize("loop", ["proactor", "selector"])
+def test_the_loops_of_windows_are_refused(loop):
+    """
+    Whatever ``concurrency`` is, the sentence says what is here.
+    """
+    settings = SimpleNamespace(loop=loop, concurrency=1_000_000)
+
+    with pytest.raises(HandlerError, match=f"loop = {loop} is one of Windows; here are asyncio"):
+        check_loop(settings)
+
+
+def test_asyncios_own_loop_is_always_there():
+    """
+    Nothing is imported for it.
+    """
+    assert check_loop(SimpleNamespace(loop="asyncio", concurrency=1)) is None
