@@ -29,9 +29,9 @@ def bound(address: Address, backlog: int) -> tuple[socket.socket, Address]:
     One for connections listens, with room for ``backlog`` of them.  Raises OSError, and
     UnicodeError for a host that could not be a name.
     """
-    if address.scheme in ("tcp", "udp"):
-        return _bound_internet(address, backlog)
-    return _bound_unix(address, backlog), address
+    if sys.platform != "win32" and address.scheme in ("unix", "unixgram"):
+        return _bound_unix(address, backlog), address
+    return _bound_internet(address, backlog)
 
 
 def is_datagram(sock: socket.socket) -> bool:
@@ -113,40 +113,41 @@ def _tell_destinations(sock: socket.socket) -> None:
         sock.setsockopt(level, option, 1)
 
 
-def _bound_unix(address: Address, backlog: int) -> socket.socket:
-    is_stream = address.scheme == "unix"
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM if is_stream else socket.SOCK_DGRAM)
-    try:
-        if address.is_file:
-            remove_stale_socket(Path(address.path))
-            sock.bind(address.path)
-        else:
-            sock.bind("\0" + address.path[1:])
-        if is_stream:
-            sock.listen(backlog)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+if sys.platform != "win32":
 
+    def _bound_unix(address: Address, backlog: int) -> socket.socket:
+        is_stream = address.scheme == "unix"
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM if is_stream else socket.SOCK_DGRAM)
+        try:
+            if address.is_file:
+                remove_stale_socket(Path(address.path))
+                sock.bind(address.path)
+            else:
+                sock.bind("\0" + address.path[1:])
+            if is_stream:
+                sock.listen(backlog)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
-def remove_stale_socket(path: Path) -> None:
-    """Remove the socket that a dead server has left at ``path``, whatever it was for.
+    def remove_stale_socket(path: Path) -> None:
+        """Remove the socket that a dead server has left at ``path``, whatever it was for.
 
-    Raises OSError when something else is there: a server that lives, or no socket at all.
-    """
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise FileExistsError(errno.EEXIST, "a file that is no socket is in the way")
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        # A server whose backlog is full makes a non-blocking connect say EAGAIN, one for
-        # datagrams EPROTOTYPE: it lives.
-        probe.setblocking(False)
-        if probe.connect_ex(str(path)) != errno.ECONNREFUSED:
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-    path.unlink()
+        Raises OSError when something else is there: a server that lives, or no socket at all.
+        """
+        try:
+            if not stat.S_ISSOCK(path.lstat().st_mode):
+                raise FileExistsError(errno.EEXIST, "a file that is no socket is in the way")
+        except FileNotFoundError:
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            # A server whose backlog is full makes a non-blocking connect say EAGAIN, one for
+            # datagrams EPROTOTYPE: it lives.
+            probe.setblocking(False)
+            if probe.connect_ex(str(path)) != errno.ECONNREFUSED:
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        path.unlink()
 
 
 def adopted(address: Address) -> tuple[socket.socket, Address]:

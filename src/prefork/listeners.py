@@ -2,7 +2,7 @@
 
 import errno
 import os
-import select
+import selectors
 import socket
 import sys
 from collections.abc import Sequence
@@ -21,6 +21,8 @@ from prefork.doors import (
 from prefork.errors import ListenError
 from prefork.queues import handshakes, queue_depths, tcp_queue, udp_queue
 
+#: Poll takes any descriptor; Windows has none, and select there takes any socket.
+_Selector: Final = getattr(selectors, "PollSelector", selectors.SelectSelector)
 _HANDSHAKES_ARE_SEEN: Final = sys.platform == "linux"
 
 
@@ -127,12 +129,9 @@ class Listener:
             path.unlink()
 
     def _is_readable(self) -> bool:
-        if sys.platform == "win32":
-            # Which takes any number of it there; a descriptor above 1023 is none here.
-            return bool(select.select([self.socket], [], [], 0)[0])
-        poll = select.poll()
-        poll.register(self.socket, select.POLLIN)
-        return bool(poll.poll(0))
+        with _Selector() as selector:
+            selector.register(self.socket, selectors.EVENT_READ)
+            return bool(selector.select(0))
 
 
 def open_listeners(addresses: Sequence[str], backlog: int) -> list[Listener]:

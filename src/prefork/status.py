@@ -80,7 +80,7 @@ def status_of(board: Scoreboard, now: float) -> dict[str, Any]:
         "target": text["target"],
         "control": text["control"],
         "kind": kind or None,
-        "accept": "exclusive" if _is_loop(kind) else text["accept"],
+        "accept": _accept(kind, text["accept"]),
         "listeners": _listeners(text["listeners"]),
         "pool": _pool(board, workers),
         "totals": _totals(board),
@@ -88,8 +88,10 @@ def status_of(board: Scoreboard, now: float) -> dict[str, Any]:
     }
 
 
-def _is_loop(kind: str) -> bool:
-    return kind in HANDLERS and HANDLERS[kind].event_loop
+def _accept(kind: str, resolved: str) -> str:
+    """Return how workers accept; what suits event loops is known only with the ``kind``."""
+    is_loop = kind in HANDLERS and HANDLERS[kind].event_loop
+    return "exclusive" if is_loop and resolved == "blocking" else resolved
 
 
 def _listeners(listeners: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from prefork.errors import ProtocolError
 
 DRAIN: Final = b"D"  #: take no more, finish what you hold, exit
 REOPEN: Final = b"R"  #: write to the log's new file, whose descriptor comes along
+TASKS: Final = b"T"  #: write what your event loop's tasks wait for to the dump file (Windows)
 
 
 if sys.platform != "win32":

@@ -29,7 +29,7 @@ def test_held_connections_are_all_served_within_a_second(serve, host):
     assert [1, 8] == [min(s["to"] for s in scaled), max(s["to"] for s in scaled)]
 
 
-def test_nobody_notices_that_the_pool_goes_up_and_down(serve):
+def test_nobody_notices_that_the_pool_goes_up_and_down(serve, host):
     """
     No client of thousands sees an error while workers come and go with the held ones.
     """
@@ -43,7 +43,7 @@ def test_nobody_notices_that_the_pool_goes_up_and_down(serve):
             load.more(50)
             until(lambda: server.status()["pool"]["target"] < 6, what="a smaller pool")
 
-    assert load.total > 500
+    assert load.total > 500 / host.pace
     assert [] == load.failures
     assert 0 == load.refused
     assert 0 < len(server.all("worker exited"))
@@ -194,7 +194,7 @@ def test_a_slow_boot_does_not_overshoot(serve):
     assert len(server.all("worker started")) <= 5
 
 
-@pytest.mark.parametrize("workers", [on_posix(200), on_windows(100)])
+@pytest.mark.parametrize("workers", [on_posix(200), on_windows(30)])
 def test_a_big_pool_comes_and_goes(serve, workers):
     """
     It is started, scaled down to one and stopped.

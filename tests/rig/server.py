@@ -64,6 +64,8 @@ def _fits(value: object, wanted: object) -> bool:
 class Server:
     """``prefork serve`` or ``prefork echo`` as a process of its own."""
 
+    patience = LIMIT  #: seconds to wait for anything
+
     def __init__(
         self,
         arguments: Sequence[str],
@@ -105,7 +107,9 @@ class Server:
 
     # What it says
 
-    def wait_for(self, event: str, limit: float = LIMIT, *, count: int = 1, **fields: Any) -> Event:
+    def wait_for(
+        self, event: str, limit: float | None = None, *, count: int = 1, **fields: Any
+    ) -> Event:
         """Return the ``count``-th event called ``event`` with ``fields``, waiting for it."""
 
         def seen() -> Event | None:
@@ -116,7 +120,9 @@ class Server:
             assert not ended, f"the server ended ({self.process.returncode}) without {event!r}"
             return None
 
-        found = until(seen, limit, f"event {event!r} {fields or ''} (number {count})")
+        found = until(
+            seen, limit or self.patience, f"event {event!r} {fields or ''} (number {count})"
+        )
         assert found is not None
         return found
 
@@ -143,7 +149,7 @@ class Server:
 
     def appear(self) -> "Server":
         """Wait until it has bound its addresses and has a status."""
-        until(self._is_there, what="a server with a status")
+        until(self._is_there, self.patience, "a server with a status")
         return self
 
     def _is_there(self) -> bool:
@@ -153,7 +159,7 @@ class Server:
         except (OSError, ProtocolError, msgspec.DecodeError):
             return False
 
-    def ready(self, count: int = 1, limit: float = LIMIT) -> "Server":
+    def ready(self, count: int = 1, limit: float | None = None) -> "Server":
         """Wait until exactly ``count`` workers are ready and none is on its way."""
         self.appear().until_pool(limit, ready=count, starting=0, draining=0)
         return self
@@ -165,7 +171,7 @@ class Server:
     def pids(self) -> set[int]:
         return set(self.workers().values())
 
-    def until_pool(self, limit: float = LIMIT, **wanted: int) -> None:
+    def until_pool(self, limit: float | None = None, **wanted: int) -> None:
         """Wait until the pool's numbers are as ``wanted``."""
 
         def right() -> bool:
@@ -176,7 +182,7 @@ class Server:
                 raise
             return all(pool[key] == value for key, value in wanted.items())
 
-        until(right, limit, f"a pool with {wanted}")
+        until(right, limit or self.patience, f"a pool with {wanted}")
 
     def family(self) -> list[int]:
         """Return every process of it that the log knows, the arbiter first."""
@@ -236,27 +242,29 @@ class Server:
     def kill_arbiter(self) -> None:
         """End the arbiter so, and return when it has gone."""
         self.kill(self.pid)
-        self.process.wait(LIMIT)
+        self.process.wait(self.patience)
 
-    def all_gone(self, limit: float = LIMIT) -> None:
+    def all_gone(self, limit: float | None = None) -> None:
         """Wait until no process of it is left."""
-        until(lambda: not any(map(self.is_alive, self.family())), limit, "the end of all")
+        everybody = self.family()
+        limit = limit or self.patience
+        until(lambda: not any(map(self.is_alive, everybody)), limit, "the end of all")
 
     def signal(self, signum: int) -> None:
         self.process.send_signal(signum)
 
-    def wait(self, limit: float = LIMIT) -> int:
+    def wait(self, limit: float | None = None) -> int:
         """Return its exit status once it has ended, and its log is complete."""
-        status = self.process.wait(limit)
+        status = self.process.wait(limit or self.patience)
         if self._copier is not None:
-            self._copier.join(limit)
+            self._copier.join(limit or self.patience)
         return status
 
     def _has_ended(self) -> bool:
         copying = self._copier is not None and self._copier.is_alive()
         return self.process.poll() is not None and not copying
 
-    def stop(self, limit: float = LIMIT) -> int:
+    def stop(self, limit: float | None = None) -> int:
         """Stop it gracefully; return its exit status."""
         self.signal(signal.SIGTERM)
         return self.wait(limit)

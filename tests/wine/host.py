@@ -11,6 +11,7 @@ from typing import Any
 
 from rig.hosts import Host
 from rig.server import Server
+from rig.waiting import LIMIT
 from wine import INSIDE, SOURCE, Wine, copied, new_mark, processes_of, windows_path
 from wine.make import directory, environment
 
@@ -18,12 +19,14 @@ from wine.make import directory, environment
 class WineServer(Server):
     """A server that is a Windows program; ``pid`` is what Windows calls it."""
 
+    patience = 4 * LIMIT
     _known_pid: int | None = None
 
     @property
     def pid(self) -> int:
         if self._known_pid is None:
-            self._known_pid = self.appear().status()["pid"]
+            told = self.all("listening")  # not so where a test has the log
+            self._known_pid = told[0]["pid"] if told else self.appear().status()["pid"]
         return self._known_pid
 
     def signal(self, signum: int) -> None:

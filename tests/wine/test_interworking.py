@@ -102,11 +102,11 @@ def sentences(server):
     return server.log.others
 
 
-def answers(address, count):
+def answers(address, count, at_once=1):
     """
-    Ask so often, four times at once; return what was answered, and how often.
+    Ask so often; return what was answered, and how often.
     """
-    with ThreadPoolExecutor(4) as clients:
+    with ThreadPoolExecutor(at_once) as clients:
         return Counter(clients.map(lambda _: ask(address, b"hello"), range(count)))
 
 
@@ -129,7 +129,7 @@ def test_a_program_of_the_original_kind_is_supervised(serve_programs, sschild):
     assert (pid, "crashed") == (died["pid"], died["cause"])
     server.ready(5)
     assert pid not in server.pids()
-    assert {b"hello\0": 200} == answers(server.address, 200)
+    assert {b"hello\0": 200} == answers(server.address, 200, at_once=4)
 
     assert 0 == server.operate("scale", "7").returncode
     server.ready(7)
@@ -353,12 +353,15 @@ def test_a_worker_of_ours_runs_under_the_original_parent(guest, parent):
     assert before < len(program.output)
     assert (30, 50) == (min(30, *shares.values()), max(50, *shares.values()))
 
-    for process in program.family("SSChild")[:3]:
+    *doomed, asked, _ = program.family("SSChild")
+    for process in doomed:
         os.kill(process, signal.SIGKILL)
         took = elapsed(lambda: ask(address, b"hello"))
         print(f"answered {took * 1000:.1f} ms after the kill")
         assert took < 0.5
-    assert {b"hello": 200} == answers(address, 200)
+    os.kill(asked, signal.SIGINT)  # which Wine makes Ctrl-C of
+    program.wait_for("exited", code=0)
+    assert {b"hello": 200} == answers(address, 200, at_once=4)
 
 
 def test_guests_and_originals_share_a_socket(guest, parent, house, sschild):
@@ -373,7 +376,7 @@ def test_guests_and_originals_share_a_socket(guest, parent, house, sschild):
     found = answers(address, 200)
 
     assert {b"hello", b"hello\0"} == set(found)
-    assert min(found.values()) >= 50
+    assert min(found.values()) >= 10  # the original is quicker, so it gets more
     assert not program.all("exited")
 
 

@@ -112,7 +112,7 @@ def serve(settings: Settings, journal: Log, parent: int | None) -> int:
         arbiter.report()  # whoever finds us by the name below finds a state, too
         arbiter.board.describe_kind(settings.kind if settings.kind == "command" else "")
         arbiter.board.describe(description(places.settings, listeners, accept, control))
-        announce(arbiter, listeners, places, control)
+        announce(arbiter, listeners, accept, places, control)
         status = arbiter.run()
         last.callback(lambda: journal.info("stopped", status=status))
     journal.finish(LAST_WORDS)
@@ -238,6 +238,7 @@ def description(
 def announce(
     arbiter: Arbiter,
     listeners: Sequence[Listener],
+    accept: str,
     places: Places,
     control: ControlServer | None,
 ) -> None:
@@ -254,7 +255,7 @@ def announce(
             name=name,
             pid=os.getpid(),
             workers=scaling.maximum if fixed else f"{scaling.minimum}..{scaling.maximum}",
-            accept=settings.accept,
+            accept=settings.accept if _KERNEL_WAKES_ONE else accept,
             control=control.address if control is not None else "off",
         )
 

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import ClassVar, Final
 
 from prefork.arbiter.children import Children
-from prefork.arbiter.operators import Operators
+from prefork.arbiter.operators import MOST_WORKERS, Operators
 from prefork.backends.notify import ServiceManager
 from prefork.backends.system import Backend
 from prefork.core.actions import (
@@ -24,7 +24,6 @@ from prefork.core.pool import Pool
 from prefork.core.snapshot import Snapshot
 from prefork.listeners import Listener
 from prefork.log import Log
-from prefork.scoreboard import SLOTS
 
 #: Seconds that a stop waits for handshakes under way: a few round trips of a slow network.
 HANDSHAKE_PATIENCE: Final = 1.0
@@ -206,7 +205,7 @@ class Arbiter:
 
     def _resize_by(self, step: int) -> None:
         scaling = self.pool.limits.scaling
-        maximum = min(max(scaling.maximum + step, 1), SLOTS // 2)
+        maximum = min(max(scaling.maximum + step, 1), MOST_WORKERS)
         fixed = scaling.minimum == scaling.maximum
         self.resize(maximum if fixed else min(scaling.minimum, maximum), maximum)
 

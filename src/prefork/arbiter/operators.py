@@ -1,9 +1,10 @@
 """Answers the operators' requests that come over the control socket."""
 
+import sys
 import time
 from functools import partial
 from time import monotonic
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 
@@ -14,7 +15,11 @@ from prefork.core.pool import Pool
 from prefork.core.states import MOLD
 from prefork.errors import ControlError
 from prefork.scoreboard import SLOTS
+from prefork.settings.systems import MOST_ON_WINDOWS
 from prefork.status import status_of
+
+#: Windows' select takes 512 sockets, and each worker has one to the arbiter.
+MOST_WORKERS: Final = MOST_ON_WINDOWS if sys.platform == "win32" else SLOTS // 2
 
 
 class Server(Protocol):
@@ -93,6 +98,8 @@ class Operators:
     def _scaled(self, minimum: int, maximum: int) -> dict[str, int]:
         if minimum > maximum:
             raise ControlError(f"cannot scale to {minimum}..{maximum}: MIN is above MAX")
+        if maximum > MOST_WORKERS:
+            raise ControlError(f"cannot scale to {maximum}: here there are at most {MOST_WORKERS}")
         if self._server.pool.state == "stopping":
             raise ControlError("cannot scale a server that is stopping")
         self._server.resize(minimum, maximum)

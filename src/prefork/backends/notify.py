@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import sys
 
 
 class ServiceManager:
@@ -44,9 +45,10 @@ class ServiceManager:
 
     def _send(self, text: str) -> None:
         assert self._address is not None
-        with (
-            contextlib.suppress(OSError),
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notifier,
-        ):
-            notifier.setblocking(False)
-            notifier.sendto(text.encode(), self._address)
+        if sys.platform != "win32":  # where nobody could have given us an address
+            with (
+                contextlib.suppress(OSError),
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notifier,
+            ):
+                notifier.setblocking(False)
+                notifier.sendto(text.encode(), self._address)

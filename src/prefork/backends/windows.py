@@ -212,10 +212,11 @@ class WindowsBackend:
         assert isinstance(child, WindowsChild)
         os.ftruncate(child.dump, 0)
         child.stacks.set()
+        self.say(child, wire.TASKS)
 
     def stacks(self, child: Child) -> bytes:
         """Return what ``child`` has written to its dump file so far."""
-        return content_of(child.dump).removeprefix(DUMP_HEADER)
+        return content_of(child.dump).replace(DUMP_HEADER, b"", 1)
 
     @contextlib.contextmanager
     def _prepared(self, slot: int, generation: int) -> Iterator[tuple[WindowsChild, socket.socket]]:

@@ -34,7 +34,7 @@ def made(target: Target, plan: Plan, datagrams: Collection[bool]) -> Handler:
     if KINDS[handler.kind].event_loop:
         # Only here: asyncio costs memory and time that no other kind needs to spend.
         importlib.import_module("prefork.worker.loopworker")
-        importlib.import_module("prefork.worker.loops").load_uvloop(settings.loop)
+        importlib.import_module("prefork.worker.loops").check_loop(settings)
     return handler
 
 

@@ -10,6 +10,12 @@ queue, for if the first thing it asks for blocks the loop, it would block the ne
 is taken at capacity, and none while a sibling that sleeps is clearly idler: that one is woken.
 """
 
+# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
+
+import sys
+
+assert sys.platform != "win32"
+
 import asyncio
 import errno
 import os

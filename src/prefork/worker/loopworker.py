@@ -13,6 +13,7 @@ from prefork.worker.loops import loop_factory
 from prefork.worker.tally import LoopTally
 
 if sys.platform == "win32":
+    from prefork.worker.tasks import write_tasks
     from prefork.worker.windows import Station
 else:
     from prefork.worker.identity import raise_descriptor_limit
@@ -64,7 +65,9 @@ class Service:
         """Serve until it is time to leave and every connection has ended."""
         station, settings = self._station, self._station.plan.settings
         loop = asyncio.get_running_loop()
-        if sys.platform != "win32":
+        if sys.platform == "win32":
+            station.channel.when_asked_for_tasks = lambda: write_tasks(loop, station.dump)
+        else:
             dump_tasks_too(loop, station.dump)
         tally = LoopTally(station.row)
         gate = station.loop_gate(loop, tally)

@@ -28,6 +28,7 @@ class Channel:
         self.stop = Event.create()  #: set when it is time to leave
         self.leaving = False  #: take no more
         self.orphaned = False  #: the arbiter is gone
+        self.when_asked_for_tasks: Callable[[], object] = lambda: None
         self._leave = leave
         self._ear = threading.Thread(target=self._hear, name="channel", daemon=True)
 
@@ -58,6 +59,11 @@ class Channel:
             except OSError:
                 said = b""
             self.orphaned = not said
+            if wire.TASKS in said:
+                # In a thread: what goes wrong with it must not make us deaf.
+                threading.Thread(
+                    target=self.when_asked_for_tasks, name="tasks", daemon=True
+                ).start()
             if self.orphaned or wire.DRAIN in said:
                 self._begin_to_leave()
 
