@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from benchmarks import cpu, even, grow, idle, loops, many, ondemand, replace
+from benchmarks import cpu, even, grow, idle, loops, many, ondemand, replace, windows
 from benchmarks.load import compiled
 from benchmarks.report import Measure, Options, machine, markdown, progress
 
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[Options], list[Measure]]] = {
     "ondemand": ondemand.run,
     "grow": grow.run,
     "loops": loops.run,
+    "windows": windows.run,
 }
 
 

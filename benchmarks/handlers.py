@@ -16,6 +16,12 @@ def echo(connection: socket.socket, address: object) -> None:
         connection.sendall(view[:count])
 
 
+def answer_once(connection: socket.socket, address: object) -> None:
+    """Send back what arrives first."""
+    del address
+    connection.sendall(connection.recv(4096))
+
+
 def greet(connection: socket.socket, address: object) -> None:
     """Tell in 16 bytes who serves, then send back what arrives."""
     connection.sendall(str(os.getpid()).ljust(16).encode())

@@ -34,6 +34,12 @@ def at_most(what: str, value: float, limit: float, unit: str = "", note: str = "
     return Measure(what, shown, f"≤ {limit:g} {unit}".strip(), value <= limit)
 
 
+def at_least(what: str, value: float, limit: float, unit: str = "", note: str = "") -> Measure:
+    """Return the line for ``value``, which should not be below ``limit``."""
+    shown = f"{_shown(value)} {unit}".strip() + note
+    return Measure(what, shown, f"≥ {limit:g} {unit}".strip(), value >= limit)
+
+
 def spread(values: Sequence[float], unit: str, scale: float = 1.0) -> str:
     """Return median, ninetieth percentile and maximum as text, in ``unit``."""
     scaled = sorted(value * scale for value in values)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -60,17 +60,30 @@ class Bare:
 class Prefork:
     """``prefork serve`` with a handler of ``benchmarks.handlers``, and what its log tells."""
 
+    _directory: "tempfile.TemporaryDirectory[str] | None" = None
+    _ending = signal.SIGTERM
+
     def __init__(self, handler: str, workers: str, *flags: str) -> None:
-        self.events: list[tuple[float, Event]] = []  #: with the moment each was read
-        self.living: dict[int, int] = {}  #: process id of each ready worker, and its slot
-        self._news = threading.Condition()
         self._directory = tempfile.TemporaryDirectory(prefix="prefork-benchmark-")
         self._control = f"{self._directory.name}/control"
         argv = [sys.executable, "-m", "prefork", "serve", f"benchmarks.handlers:{handler}"]
         argv += ["--bind", "127.0.0.1:0", "--workers", workers, "--log-format", "json"]
         argv += ["--name", f"benchmark-{os.getpid()}", "--control", f"unix:{self._control}"]
+        self.launch([*argv, *flags])
+
+    def launch(self, argv: list[str], environ: Mapping[str, str] | None = None) -> None:
+        """Start ``argv`` and read its log."""
+        self.events: list[tuple[float, Event]] = []  #: with the moment each was read
+        self.living: dict[int, int] = {}  #: process id of each ready worker, and its slot
+        self._news = threading.Condition()
         self._process = subprocess.Popen(
-            [*argv, *flags], cwd=ROOT, stderr=subprocess.PIPE, text=True
+            argv,
+            cwd=ROOT,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self.pid = self._process.pid
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -83,7 +96,8 @@ class Prefork:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self._directory.cleanup()
+        if self._directory is not None:
+            self._directory.cleanup()
 
     def _read(self) -> None:
         assert self._process.stderr is not None
@@ -148,7 +162,7 @@ class Prefork:
     def stop(self) -> float:
         """Stop the server; return how long that took."""
         start = monotonic()
-        self._process.terminate()
+        self._process.send_signal(self._ending)
         try:
             self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:

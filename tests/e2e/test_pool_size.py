@@ -61,6 +61,7 @@ def test_scaling_down_under_load_loses_nothing(serve, accept):
         load.more(200)
         for limit in ("2", "6", "1", "5"):
             server.result("scale", limit)
+            server.until_pool(ready=int(limit), starting=0)  # who is starting would be killed
             load.more(100)
 
     assert [] == load.failures

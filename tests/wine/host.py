@@ -63,7 +63,7 @@ class WineHost(Host):
     """A Windows Python, whose processes an agent of ours in Windows deals with."""
 
     killed = "exit 1"  # so it is with the task manager: Windows has no other word for it
-    pace = 8.0
+    pace = 12.0
     tells_queues = False
     kernel = frozenset()
 
