@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 
 import pytest
 
@@ -63,14 +62,12 @@ def test_status_for_people(serve):
         assert str(pid) in shown.stdout
 
 
-def test_status_can_be_watched(serve, host):
+def test_status_can_be_watched(serve):
     """
     ``--watch --json`` prints a line a second until it is interrupted.
     """
     server = serve("-w", "1").ready(1)
-    command = host.prefork("status", "--watch", "--json", "--name", server.name)
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=server.env, stdout=pipe, stderr=pipe) as watch:
+    with server.begin("status", "--watch", "--json") as watch:
         try:
             lines = [json.loads(watch.stdout.readline()) for _ in range(2)]
             watch.send_signal(signal.SIGINT)
@@ -193,15 +190,14 @@ def test_scaling_below_the_busy_ones_lets_them_finish(serve):
     }
 
 
-def test_stop_returns_when_the_server_is_gone(serve, host):
+def test_stop_returns_when_the_server_is_gone(serve):
     """
     After it nothing is left; what was in progress is finished first.
     """
     server = serve("-w", "2").ready(2)
     with server.connect() as client:
         read_line(client)
-        command = host.prefork("stop", "--json", "--name", server.name)
-        with subprocess.Popen(command, env=server.env, stdout=subprocess.PIPE) as stopping:
+        with server.begin("stop", "--json") as stopping:
             server.wait_for("stopping", reason="prefork stop")
             assert stopping.poll() is None
             client.close()

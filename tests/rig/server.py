@@ -215,6 +215,14 @@ class Server:
         """Run an operator command on it."""
         return self.host.operate(self.env, command, *arguments, "--name", self.name)
 
+    def begin(self, command: str, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Run an operator command on it meanwhile."""
+        argv = self.host.prefork(command, *arguments, "--name", self.name)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            argv, env=self.env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
+        )
+
     def result(self, command: str, *arguments: str) -> Any:
         """Run an operator command that succeeds; return its JSON."""
         done = self.operate(command, *arguments, "--json")

@@ -67,22 +67,26 @@ def main() -> int:
         return run(settings)
     signal_on_parents_death(signal.SIGTERM)
     (parent,) = arguments["parent"]
-    return run(settings, parent) if os.getppid() == parent else 0
+    leash = (parent, *arguments.get("interrupt", ()))
+    return run(settings, leash) if os.getppid() == parent else 0
 
 
-def run(settings: Settings, parent: int | None = None) -> int:
-    """Serve as ``settings`` say, for the process ``parent`` if there is one; return the status."""
+def run(settings: Settings, leash: Sequence[int] = ()) -> int:
+    """Serve as ``settings`` say; return the status.
+
+    ``leash`` is by what a process that stays our parent leads us, in the words of the backend.
+    """
     journal = Log(settings.log_level, as_json=settings.log_format == "json")
     log.use(journal)
     try:
-        return serve(settings, journal, parent)
+        return serve(settings, journal, leash)
     except PreforkError as error:
         for line in str(error).splitlines():
             print(f"prefork: {line}", file=sys.stderr)  # noqa: T201 (before there is a log)
         return 5 if isinstance(error, ListenError) else 2
 
 
-def serve(settings: Settings, journal: Log, parent: int | None) -> int:
+def serve(settings: Settings, journal: Log, leash: Sequence[int]) -> int:
     """Open listeners, scoreboard and control socket, and supervise until the end.
 
     Raises ListenError when an address cannot be had, SettingsError when a path cannot.
@@ -104,8 +108,8 @@ def serve(settings: Settings, journal: Log, parent: int | None) -> int:
         arbiter = assemble(places.settings, journal, listeners, accept, places, descriptors)
         owned.callback(arbiter.board.end)
         last.callback(arbiter.backend.close)
-        if parent is not None:
-            arbiter.backend.follow(parent)
+        if leash:
+            arbiter.backend.follow(*leash)
         control = open_control(places, arbiter, journal)
         if control is not None:
             last.callback(control.close)  # whoever waits for our end is told when all is closed
@@ -148,7 +152,9 @@ def assemble(
     fork = settings.start != "spawn" and settings.kind != "command" and sys.platform == "linux"
     mutex = None
     if accept == "mutex" or settings.accept_mutex_name is not None:
-        mutex = accept_mutex(settings.accept_mutex_name)
+        mutex, existed = accept_mutex(settings.accept_mutex_name)
+        if existed:
+            journal.info("accept mutex joined", name=settings.accept_mutex_name)
     inherited = tuple(listener.socket.fileno() for listener in listeners)
     plan = Plan(
         settings=settings,

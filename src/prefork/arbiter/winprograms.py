@@ -87,7 +87,8 @@ class Starter:
         except OSError as error:
             if not self._told:
                 self._told = True
-                reason = f"Ctrl-Break cannot be sent: {error.strerror}; it is ended in due time"
+                why = (error.strerror or str(error)).rstrip(".")
+                reason = f"Ctrl-Break cannot be sent ({why}); it is ended in due time"
                 self._news.log.warning("program not asked to end", **fields(child), reason=reason)
 
     def abort(self, child: Child) -> float:

@@ -67,7 +67,7 @@ class PosixBackend:
             seen = dict.fromkeys(self.wakeup.recv(4096))  # in order of arrival
             yield from (signal.Signals(number).name for number in seen)
 
-    def follow(self, parent: int) -> None:
+    def follow(self, parent: int, *_: int) -> None:
         """Do nothing: the kernel sends us SIGTERM when our ``parent`` dies."""
 
     def close(self) -> None:

@@ -31,10 +31,13 @@ def given_file(number: int) -> int:
     return number
 
 
-def accept_mutex(name: str | None) -> int:
-    """Return the number by which workers inherit their accept mutex: a file to lock."""
+def accept_mutex(name: str | None) -> tuple[int, bool]:
+    """Return the number by which workers inherit their accept mutex: a file to lock.
+
+    Also tells whether somebody else had made it before: never.
+    """
     assert name is None  # the settings refuse one
-    return memory_file("accept-mutex")
+    return memory_file("accept-mutex"), False
 
 
 def is_running(pid: int) -> bool:

@@ -75,11 +75,16 @@ class WindowsBackend:
         # Inherited: a child that crashes is to be gone, not to wait for somebody to click it away.
         msvcrt.SetErrorMode(msvcrt.SEM_FAILCRITICALERRORS | msvcrt.SEM_NOGPFAULTERRORBOX)
 
-    def follow(self, parent: int) -> None:
-        """Take the end of the process ``parent`` for a request to stop."""
+    def follow(self, parent: int, interrupt: int) -> None:
+        """Take the end of the process ``parent`` for a request to stop.
+
+        And that it sets the event ``interrupt`` for a Ctrl-C, each time.
+        """
         self._parent = opened_process(parent)
         self._on_parents_end = WaitCallback(lambda *_: self._wake("SIGTERM"))
+        self._on_interrupt = WaitCallback(lambda *_: self._wake("SIGINT"))
         RegisteredWait(self._parent.value, self._on_parents_end, 0)
+        RegisteredWait(interrupt, self._on_interrupt, 0, once=False)
 
     def catch_signals(self) -> None:
         """Have the console's events wake the loop, and do nothing else."""
@@ -175,11 +180,14 @@ class WindowsBackend:
             child.process.terminate(KILLED)
 
     def signal(self, child: Child, signum: int) -> None:
-        """Send Ctrl-Break to ``child``, a program: the one thing like a signal that there is."""
+        """Send Ctrl-Break to ``child``, a program: the one thing like a signal that there is.
+
+        Raises OSError when we have no console in common.
+        """
         del signum
-        if child.pid is not None:
-            with contextlib.suppress(OSError):  # gone, or we have no console in common
-                break_group(child.pid)
+        assert isinstance(child, WindowsChild)
+        if child.process is not None and child.process.exit_code() is None:
+            break_group(child.process.pid)
 
     def drain(self, child: Child) -> None:
         """Ask ``child`` to finish what it holds and to exit."""

@@ -64,12 +64,14 @@ def is_running(pid: int) -> bool:
         return ctypes.get_last_error() == _ERROR_ACCESS_DENIED
 
 
-def accept_mutex(name: str | None) -> int:
+def accept_mutex(name: str | None) -> tuple[int, bool]:
     """Return the handle of the pool's accept mutex, which lives as long as this process.
 
     By its ``name`` programs of somebody else's take part; without one it is the pool's alone.
+    Also tells whether somebody else had made it before.
     """
-    return Mutex.create(name).value
+    mutex = Mutex.create(name)
+    return mutex.value, mutex.existed
 
 
 def raise_descriptor_limit() -> int:

@@ -105,7 +105,7 @@ def _dispatched(arguments: list[str]) -> int:
         print(_help(), end="")
         return 0
     if command in ("--version", "-V"):
-        print(f"prefork {import_module('importlib.metadata').version('prefork')}")
+        print(f"prefork {import_module('prefork').__version__}")
         return 0
     if command not in COMMANDS:
         raise SettingsError([_no_command(command)])

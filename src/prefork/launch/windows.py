@@ -8,21 +8,18 @@ assert sys.platform == "win32"
 
 import contextlib
 import os
-import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from typing import Final
 
 import msgspec
 
 from prefork.addresses import parse_address
 from prefork.arbiter.__main__ import run
+from prefork.backends.win32 import Console, Event
 from prefork.backends.winfiles import handle_of, memory_file
 from prefork.backends.winprocess import interpreter
 from prefork.settings import Settings
-
-_HEARD_BY_THE_ARBITER: Final = (signal.SIGINT, signal.SIGBREAK)
 
 
 def become_arbiter(settings: Settings) -> int:
@@ -36,48 +33,44 @@ def become_arbiter(settings: Settings) -> int:
 def run_arbiter(settings: Settings) -> int:
     """Run the arbiter as a child process, which stops when we die; return its exit code.
 
-    The console tells it of Ctrl-C, as it tells us.
+    Called in the main thread, Ctrl-C and Ctrl-Break are passed on.
     """
     file = memory_file("settings")
-    try:
+    with Event.create(resets=True) as interrupt, contextlib.ExitStack() as finally_:
+        finally_.callback(os.close, file)
         os.write(file, msgspec.json.encode(settings))
         os.lseek(file, 0, os.SEEK_SET)
-        handles = [handle_of(file), *_adopted(settings)]
+        handles = [handle_of(file), interrupt.value, *_adopted(settings)]
         for handle in handles:
             os.set_handle_inheritable(handle, True)
         executable, environ = interpreter()
-        argv = [executable, "-P", "-m", "prefork.arbiter", "--settings", str(handles[0])]
-        info = subprocess.STARTUPINFO(lpAttributeList={"handle_list": handles})
-        with _deaf():
-            process = subprocess.Popen(
-                [*argv, "--parent", str(os.getpid())],
-                env=environ,
-                startupinfo=info,
-                stdin=subprocess.DEVNULL,
-                stdout=1,
-                stderr=2,
-            )
-            return process.wait()
-    finally:
-        os.close(file)
+        given = {"settings": handles[0], "parent": os.getpid(), "interrupt": interrupt.value}
+        argv = [executable, "-P", "-m", "prefork.arbiter"]
+        argv += [word for name, value in given.items() for word in (f"--{name}", str(value))]
+        finally_.enter_context(_passed_on(interrupt))
+        process = subprocess.Popen(
+            argv,
+            env=environ,
+            startupinfo=subprocess.STARTUPINFO(lpAttributeList={"handle_list": handles}),
+            creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,  # Ctrl-C reaches it through us
+            stdin=subprocess.DEVNULL,
+            stdout=1,
+            stderr=2,
+        )
+        return process.wait()
 
 
 @contextlib.contextmanager
-def _deaf() -> Iterator[None]:
-    """Let Ctrl-C and Ctrl-Break end only the arbiter, whose end is ours; for the main thread."""
+def _passed_on(interrupt: Event) -> Iterator[None]:
+    """Set ``interrupt`` at Ctrl-C and Ctrl-Break, which are then not ours any more."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {signum: signal.signal(signum, _ignore) for signum in _HEARD_BY_THE_ARBITER}
+    console = Console(lambda _: interrupt.set())
     try:
         yield
     finally:
-        for signum, handler in before.items():
-            signal.signal(signum, signal.SIG_DFL if handler is None else handler)
-
-
-def _ignore(signum: int, frame: object) -> None:
-    """Exist, so that the console does not end us."""
+        console.close()
 
 
 def _adopted(settings: Settings) -> list[int]:

@@ -13,14 +13,13 @@ assert sys.platform == "win32"
 
 import argparse
 import os
-import select
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from prefork import log
 from prefork.backends.win32 import Console, Event, Mutex, RegisteredWait, WaitCallback, Waits
-from prefork.backends.winsockets import adopted, announce_nothing
+from prefork.backends.winsockets import adopted
 from prefork.backends.winsystem import opened_process
 from prefork.errors import HandlerError, PreforkError, SettingsError
 from prefork.handlers import load
@@ -28,12 +27,11 @@ from prefork.kinds import check_addresses
 from prefork.log import LEVELS, Log
 from prefork.scoreboard import ROW_SIZE, Row
 from prefork.stdio import fill_standard_streams
-from prefork.worker.gate import Accepted
 from prefork.worker.inherited import InheritedListener
 from prefork.worker.servers import request_handler
 from prefork.worker.stream import serve
 from prefork.worker.tally import SoleTally
-from prefork.worker.wingate import WindowsGate
+from prefork.worker.wingate import GuestGate
 
 #: The kinds that take one connection at a time.
 _KINDS: Final = ("stream", "socketserver")
@@ -43,32 +41,6 @@ LAST_WORDS: Final = 1.0
 
 #: Windows ends us as soon as the console's thread is back from these.
 _LAST: Final = (Console.CLOSE, Console.LOGOFF, Console.SHUTDOWN)
-
-
-class GuestGate(WindowsGate):
-    """Leaves the listeners as it has found them, for a sibling may wait in accept itself.
-
-    One that is not of ours does; it would not wait at a listener that announces its clients.
-    """
-
-    def _take(self) -> Accepted | None:
-        # Under load one waits already; then they need not be changed at all.
-        ready, _, _ = select.select(self._listeners, (), (), 0)
-        for listener in ready:
-            try:
-                accepted = listener.accept()
-            except OSError as error:
-                self._heed(error)
-                continue
-            self._listeners.remove(listener)  # the next time the others come first
-            self._listeners.append(listener)
-            return accepted
-        try:
-            return super()._take()
-        finally:
-            self._fresh = True
-            for listener in self._listeners:
-                announce_nothing(listener)
 
 
 class Departure:

@@ -25,7 +25,7 @@ from prefork.worker.inherited import InheritedListener
 from prefork.worker.plan import Plan, read_plan
 from prefork.worker.winchannel import Channel
 from prefork.worker.windoor import Door
-from prefork.worker.wingate import WindowsGate
+from prefork.worker.wingate import GuestGate, WindowsGate
 from prefork.worker.winstacks import dump_on
 
 if TYPE_CHECKING:
@@ -78,7 +78,9 @@ class Station:
 
     def gate(self) -> WindowsGate:
         """Return where this worker waits for connections, one at a time."""
-        return WindowsGate(*self._gate_needs())
+        # Who knows the mutex by name may be none of ours.
+        kind = GuestGate if self.plan.settings.accept_mutex_name else WindowsGate
+        return kind(*self._gate_needs())
 
     def loop_gate(self, loop: "asyncio.AbstractEventLoop", tally: "LoopTally") -> "WindowsLoopGate":
         """Return where an event loop lets connections in."""

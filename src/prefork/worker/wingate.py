@@ -13,6 +13,7 @@ import sys
 assert sys.platform == "win32"
 
 import contextlib
+import select
 import socket
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -170,3 +171,29 @@ class WindowsGate:
         if error.winerror in _EXHAUSTED:
             self._complain(error.strerror or str(error))
             self._stop.wait(EXHAUSTED_PAUSE)
+
+
+class GuestGate(WindowsGate):
+    """Leaves the listeners as it has found them, for a sibling may wait in accept itself.
+
+    One that is not of ours does; it would not wait at a listener that announces its clients.
+    """
+
+    def _take(self) -> Accepted | None:
+        # Under load one waits already; then they need not be changed at all.
+        ready, _, _ = select.select(self._listeners, (), (), 0)
+        for listener in ready:
+            try:
+                accepted = listener.accept()
+            except OSError as error:
+                self._heed(error)
+                continue
+            self._listeners.remove(listener)  # the next time the others come first
+            self._listeners.append(listener)
+            return accepted
+        try:
+            return super()._take()
+        finally:
+            self._fresh = True
+            for listener in self._listeners:
+                announce_nothing(listener)
