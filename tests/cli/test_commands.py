@@ -323,7 +323,6 @@ def test_check_ends_though_the_target_started_a_thread(prefork, elsewhere):
         (["serve", "app"], "argparse"),
         (["serve", "app"], "prefork.settings"),
         (["status"], "prefork.runtime"),
-        (["--version"], "importlib.metadata"),
         (["nonsense"], "prefork.settings.names"),
         (["check", "app"], "app"),
     ],
