@@ -632,13 +632,13 @@ def test_a_client_that_reads_nothing_is_left_after_a_while(serve, loop):
     """
     source = """
     async def handle(reader, writer):
-        writer.write(bytes(50_000_000))
+        writer.write(bytes(20_000_000))
     """
     server = serve("-w", "1", "--timeout", "0.5", "--loop", loop, source=source).ready(1)
 
     with connect(server.address):
         until(lambda: server.status()["totals"]["accepted"] == 1, what="its begin")
-        until(lambda: server.status()["totals"]["handled"] == 1, what="its end", limit=5)
+        until(lambda: server.status()["totals"]["handled"] == 1, what="its end", limit=20)
 
     assert [] == server.all("worker hung")
 

@@ -19,6 +19,9 @@ from prefork.worker.tally import LoopTally
 #: what nobody can be told any more: the protocol has heard of the end.
 _GONE: Final = "_ProactorBasePipeTransport._call_connection_lost"
 
+#: Bytes that a client has to read within ``timeout`` where its progress cannot be seen.
+_AT_LEAST: Final = 1 << 20
+
 #: One connection, counted by its token, to its end; returns whether the handler failed.
 Serve = Callable[[socket.socket, int], Awaitable[bool]]
 
@@ -54,6 +57,8 @@ class Connections:
         self._failed: dict[int, bool] = {}  # by the id of each live protocol
         self._serve: Serve = self._stream if handler.kind == "asyncio" else self._protocol
         self._loop = asyncio.get_running_loop()
+        # Windows' proactor hands all that is written to the system at once, and hears of its end.
+        self._sees_progress = type(self._loop).__name__ != "ProactorEventLoop"
         self._loop.set_exception_handler(self._on_error)
 
     def take(self, connection: socket.socket, address: object) -> int:
@@ -116,9 +121,12 @@ class Connections:
         """
         transport = writer.transport
         left = transport.get_write_buffer_size()
+        patience = self._patience
+        if patience is not None and not self._sees_progress:
+            patience *= max(left // _AT_LEAST, 1)
         # Not by asyncio.timeout: to cancel the waiting cancels what is waited for.
         closed = asyncio.ensure_future(writer.wait_closed())
-        while not (await asyncio.wait([closed], timeout=self._patience))[0]:
+        while not (await asyncio.wait([closed], timeout=patience))[0]:
             before, left = left, transport.get_write_buffer_size()
             if left >= before:
                 transport.abort()
