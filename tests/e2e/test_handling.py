@@ -8,7 +8,7 @@ import pytest
 
 from rig.clients import PATIENCE, Load, ask, connect, read_all, read_line, reset
 from rig.systems import each_accept, each_method, on_posix
-from rig.waiting import stays, until
+from rig.waiting import pause, stays, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
@@ -69,6 +69,7 @@ def test_a_client_that_resets_is_the_handlers_problem_only(serve):
     server = serve("-w", "1").ready(1)
     client = server.connect()
     read_line(client)
+    pause(0.2)  # Wine tells of it only to those who are waiting already
 
     reset(client)
 

@@ -18,7 +18,13 @@ _WSAENOTSOCK: Final = 10038
 _FD_READ: Final = 1
 _FD_ACCEPT: Final = 8
 
-_WSAEventSelect = ctypes.WinDLL("ws2_32", use_last_error=True).WSAEventSelect
+_INVALID_SOCKET: Final = ctypes.c_size_t(-1).value
+
+_library: Final = ctypes.WinDLL("ws2_32", use_last_error=True)
+_accept = _library.accept
+_accept.restype = ctypes.c_size_t
+_accept.argtypes = (ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p)
+_WSAEventSelect = _library.WSAEventSelect
 _WSAEventSelect.restype = ctypes.c_int
 _WSAEventSelect.argtypes = (ctypes.c_size_t, wintypes.HANDLE, ctypes.c_long)
 
@@ -39,6 +45,18 @@ def adopted(handle: int, cls: type[socket.socket] = socket.socket) -> socket.soc
     duplicate = _socket.dup(handle)
     Handle(handle).close()
     return cls(fileno=duplicate)
+
+
+def accepted_handle(listener: socket.socket) -> int:
+    """Accept a connection and return its handle alone; raises OSError.
+
+    ``socket.accept`` also asks for its address, its type and more: five questions to the system,
+    for which all others would have to wait who want to accept next.
+    """
+    handle: int = _accept(listener.fileno(), None, None)
+    if handle == _INVALID_SOCKET:
+        raise ctypes.WinError(ctypes.get_last_error())
+    return handle
 
 
 def announce_clients(listener: socket.socket, event: int) -> None:

@@ -15,11 +15,11 @@ assert sys.platform == "win32"
 import contextlib
 import select
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from prefork.backends.win32 import Event, Mutex, Waits
-from prefork.backends.winsockets import announce_clients, announce_nothing
+from prefork.backends.winsockets import accepted_handle, announce_clients, announce_nothing
 from prefork.worker.gate import Accepted
 from prefork.worker.windoor import Door
 
@@ -34,6 +34,9 @@ _BROKEN: Final = frozenset({10038, 10022, 10045, 6})
 LAST_TURN: Final = 1.0
 #: Seconds that the last one waits for a client behind whom the door can be shut.
 LAST_CLIENT: Final = 0.02
+
+#: A listener, and what was taken from it: a connection's handle, or a datagram as it is.
+Taken = tuple[socket.socket, int | Accepted]
 
 _STOP: Final = 0  # the first of what is waited for; the lowest wins when several are set
 
@@ -77,11 +80,11 @@ class WindowsGate:
         """Wait for our turn and a connection, or for the time to leave."""
         while self._turn.wait() != _STOP:
             try:
-                accepted = self._take()
+                taken = self._take()
             finally:
                 self._mutex.release()
-            if accepted is not None:
-                return self._prepared(accepted)
+            if taken is not None and (accepted := self._prepared(*taken)) is not None:
+                return accepted
         return self._take_last()
 
     def _take_last(self) -> Accepted | None:
@@ -98,21 +101,32 @@ class WindowsGate:
                 return None
             self._stop_blocking()
             self._arrivals.wait(LAST_CLIENT)
-            accepted = self._look()
+            taken = self._look()
             if all([door.shut(listener) for listener in self._listeners]):
                 door.leave()
-            elif accepted is None:  # somebody has come meanwhile
-                accepted = self._look()
+            elif taken is None:  # somebody has come meanwhile
+                taken = self._look()
         finally:
             self._mutex.release()
-        return None if accepted is None else self._prepared(accepted)
+        return None if taken is None else self._prepared(*taken)
 
-    def _prepared(self, accepted: Accepted) -> Accepted:
-        connection = accepted[0]
-        if isinstance(connection, socket.socket):  # not a datagram
+    def _prepared(self, listener: socket.socket, what: int | Accepted) -> Accepted | None:
+        """Return what was taken from ``listener`` as its handler gets it; None if it is gone.
+
+        All that can wait until the next one has the mutex is done here.
+        """
+        if not isinstance(what, int):
+            return what
+        connection = socket.socket(listener.family, listener.type, listener.proto, fileno=what)
+        try:
+            address = connection.getpeername()
+            connection.set_inheritable(False)
             announce_nothing(connection)
             self._send_at_once(connection)
-        return accepted
+        except OSError:
+            connection.close()
+            return None
+        return connection, address
 
     def _stop_blocking(self) -> None:
         """Announce clients to us; from then on nothing blocks in taking them.
@@ -123,24 +137,27 @@ class WindowsGate:
             announce_clients(listener, self._clients.value)
         self._fresh = False
 
-    def _take(self) -> Accepted | None:
+    def _take(self) -> Taken | None:
         """Wait until a connection has come to any listener and take it; None when it is to leave.
 
         Under load one waits already, and the calls around the wait are saved.
         """
-        accepted = None if self._fresh else self._look()
-        while accepted is None:
+        taken = None if self._fresh else self._look()
+        while taken is None:
             self._stop_blocking()
             if self._arrival.wait() == _STOP:
                 return None
-            accepted = self._look()
-        return accepted
+            taken = self._look()
+        return taken
 
-    def _look(self) -> Accepted | None:
+    def _look(self) -> Taken | None:
         """Take a connection, if one waits anywhere."""
-        for listener in self._listeners:
+        return self._take_from(self._listeners)
+
+    def _take_from(self, listeners: Iterable[socket.socket]) -> Taken | None:
+        for listener in listeners:
             try:
-                accepted = listener.accept()
+                taken = _taken(listener)
             except BlockingIOError:
                 continue
             except OSError as error:
@@ -149,7 +166,7 @@ class WindowsGate:
             if len(self._listeners) > 1:  # the next time the others come first
                 self._listeners.remove(listener)
                 self._listeners.append(listener)
-            return accepted
+            return taken
         return None
 
     def _send_at_once(self, connection: socket.socket) -> None:
@@ -179,21 +196,21 @@ class GuestGate(WindowsGate):
     One that is not of ours does; it would not wait at a listener that announces its clients.
     """
 
-    def _take(self) -> Accepted | None:
+    def _take(self) -> Taken | None:
         # Under load one waits already; then they need not be changed at all.
         ready, _, _ = select.select(self._listeners, (), (), 0)
-        for listener in ready:
-            try:
-                accepted = listener.accept()
-            except OSError as error:
-                self._heed(error)
-                continue
-            self._listeners.remove(listener)  # the next time the others come first
-            self._listeners.append(listener)
-            return accepted
+        if (taken := self._take_from(ready)) is not None:
+            return taken
         try:
             return super()._take()
         finally:
             self._fresh = True
             for listener in self._listeners:
                 announce_nothing(listener)
+
+
+def _taken(listener: socket.socket) -> Taken:
+    """Take from ``listener``; raises OSError, BlockingIOError when nothing waits."""
+    if listener.type == socket.SOCK_DGRAM:
+        return listener, listener.accept()
+    return listener, accepted_handle(listener)

@@ -24,11 +24,10 @@ from typing import Any, Final
 
 from prefork.backends.win32 import Event, Waits
 from prefork.scoreboard import W_TURN_SINCE
-from prefork.worker.gate import Accepted
 from prefork.worker.siblings import Siblings
 from prefork.worker.tally import LoopTally
 from prefork.worker.winchannel import Channel
-from prefork.worker.wingate import WindowsGate
+from prefork.worker.wingate import Taken, WindowsGate
 
 #: Seconds that a sibling has to take the connection that is left to it; then we take it.
 PASS_PATIENCE: Final = 0.002
@@ -46,7 +45,7 @@ class SharingGate(WindowsGate):
     #: Called by whoever has the mutex, before it takes a connection; may raise PassedOn.
     before_taking: Callable[[], None]
 
-    def _look(self) -> Accepted | None:
+    def _look(self) -> Taken | None:
         self.before_taking()
         return super()._look()
 
