@@ -19,11 +19,12 @@ from prefork.doors import (
     shut_to_datagrams,
 )
 from prefork.errors import ListenError
-from prefork.queues import handshakes, queue_depths, tcp_queue, udp_queue
+
+if sys.platform == "linux":
+    from prefork.queues import handshakes, queue_depths, tcp_queue, udp_queue
 
 #: Poll takes any descriptor; Windows has none, and select there takes any socket.
 _Selector: Final = getattr(selectors, "PollSelector", selectors.SelectSelector)
-_HANDSHAKES_ARE_SEEN: Final = sys.platform == "linux"
 
 
 class Listener:
@@ -74,9 +75,9 @@ class Listener:
     def arriving(self) -> int | None:
         """Return how many connections wait, those in the middle of their handshake included."""
         queued = self.queued()
-        if queued or not self.is_tcp or not _HANDSHAKES_ARE_SEEN:
-            return queued
-        return handshakes(self.socket.getsockname()[1])
+        if sys.platform == "linux" and self.is_tcp and not queued:
+            return handshakes(self.socket.getsockname()[1])
+        return queued
 
     def stop_listening(self, *, ours: bool = True) -> None:
         """Let nothing more come in, while what is queued can still be taken.

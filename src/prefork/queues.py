@@ -191,21 +191,6 @@ if sys.platform == "linux":
 
 else:
 
-    def tcp_queue(listener: socket.socket) -> int:
-        """Refuse: only Linux tells."""
-        del listener
-        raise NotImplementedError
-
-    def udp_queue(listener: socket.socket) -> int:
-        """Refuse: only Linux tells."""
-        del listener
-        raise NotImplementedError
-
     def queue_depths() -> dict[int, Queue]:
         """Return nothing: only Linux tells."""
         return {}
-
-    def handshakes(port: int) -> int | None:
-        """Return None: only Linux tells."""
-        del port
-        return None

@@ -11,6 +11,7 @@ import sys
 assert sys.platform == "win32"
 
 import contextlib
+import errno
 import msvcrt
 import os
 import socket
@@ -198,13 +199,13 @@ class WindowsBackend:
         with contextlib.suppress(OSError):  # it died first; reap will tell
             child.channel.send(word)
 
-    def start_mold(self, generation: int, plan: int, place: int) -> Child:
+    def start_mold(self, *_: object) -> Child:
         """Refuse: nothing is forked here."""
-        raise NotImplementedError
+        raise OSError(errno.ENOSYS, "Windows forks no process")
 
-    def order(self, mold: Child, slot: int, generation: int) -> Child:
+    def order(self, *_: object) -> Child:
         """Refuse: nothing is forked here."""
-        raise NotImplementedError
+        raise OSError(errno.ENOSYS, "Windows forks no process")
 
     def born(self, child: Child, pid: int) -> None:
         """Do nothing: a process is known from its start."""

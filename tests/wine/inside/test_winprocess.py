@@ -65,6 +65,32 @@ def test_an_exit_code_is_told(job, code):
     assert code == run(job, sys.executable, "-c", script)[0]
 
 
+def test_what_is_named_is_inherited_and_nothing_else(job):
+    """
+    Of many inheritable handles, those that are meant are open in the process.
+
+    There are so many because it has handles of its own, whose numbers are the lowest ones.
+    """
+    script = (
+        "import os, sys\n"
+        "for handle in map(int, sys.argv[1:]):\n"
+        "    try:\n"
+        "        print(os.get_handle_inheritable(handle))\n"
+        "    except OSError:\n"
+        "        print('none')\n"
+    )
+    with contextlib.ExitStack() as stack:
+        events = [stack.enter_context(Event.create()) for _ in range(4000)]
+        for event in events:
+            os.set_handle_inheritable(event.value, True)
+        asked = [event.value for event in events[-3:]]
+
+        words = (sys.executable, "-c", script, *map(str, asked))
+        code, output = run(job, *words, inherited=asked[1:2])
+
+    assert (0, ["none", "True", "none"]) == (code, output.split())
+
+
 def test_what_cannot_be_started_is_an_error(job):
     """
     And nothing is left open, nor inheritable.
