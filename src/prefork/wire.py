@@ -49,6 +49,10 @@ class Failed(msgspec.Struct, tag="failed", frozen=True):
     traceback: str = ""
 
 
+class NotInherited(msgspec.Struct, tag="not inherited", frozen=True):
+    """The sender's listeners came as something else than sockets; it waits for others (Windows)."""
+
+
 class Unsafe(msgspec.Struct, tag="unsafe", frozen=True):
     """The mold has loaded the target, but forking it is not safe."""
 
@@ -77,7 +81,7 @@ class ForkOrder(msgspec.Struct, frozen=True):
     serial: int  #: slots are used again, serials never
 
 
-Message = Loaded | Ready | Failed | Unsafe | Forked | NotForked
+Message = Loaded | Ready | Failed | NotInherited | Unsafe | Forked | NotForked
 
 _messages: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(Message)
 _orders: Final = msgspec.json.Decoder(ForkOrder)

@@ -86,7 +86,8 @@ def test_only_our_end_of_a_pipe_does_not_block():
     assert not os.get_inheritable(writer)
     os.write(writer, b"hello")
     assert [b"hell", b"o"] == [pipe.read(), pipe.read()]
-    pytest.raises(BlockingIOError, pipe.read)
+    with pytest.raises(BlockingIOError):
+        pipe.read()
     os.close(writer)
     assert b"" == pipe.read()
     pipe.close()

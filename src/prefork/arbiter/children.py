@@ -239,24 +239,32 @@ class Children:
             self._log.warning("message not understood", **fields(child), reason=str(error))
             return
         match message:
-            case wire.Forked(serial, pid):
-                if (unborn := self._ordered(serial)) is not None:
-                    self._bear(unborn, pid)
-            case wire.NotForked(serial, reason):
-                if (unborn := self._ordered(serial)) is not None:
-                    self._forget(unborn)
-                    self._fail_to_spawn(unborn.slot, reason)
+            case wire.Forked() | wire.NotForked():
+                self._heed_order(message)
             case wire.Loaded():
                 self._pool.apply(TargetLoaded(child.slot), now)
             case wire.Ready(pid, kind, capacity):
                 self._bear(child, pid)
                 self.news.kind(kind, capacity, now)
                 self.news.ready(child, capacity if kind else None, now)
+            case wire.NotInherited():
+                self._backend.share(child, self._birth.inherited)
             case wire.Unsafe(reason):
                 self._pool.apply(ForkRefused(reason), now)
             case wire.Failed(pid, reason, traceback):
                 self._bear(child, pid)
                 self.news.load_failure(child, reason, traceback)
+
+    def _heed_order(self, message: wire.Forked | wire.NotForked) -> None:
+        """Take note of what became of an order to the mold."""
+        unborn = self._ordered(message.serial)
+        if unborn is None:
+            return
+        if isinstance(message, wire.Forked):
+            self._bear(unborn, message.pid)
+        else:
+            self._forget(unborn)
+            self._fail_to_spawn(unborn.slot, message.reason)
 
     def _ordered(self, serial: int) -> Child | None:
         """Return the worker of an order; it may have told of itself, and died, before its mold."""

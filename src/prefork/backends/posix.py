@@ -111,6 +111,9 @@ class PosixBackend:
                 raise
         return child
 
+    def share(self, child: Child, listeners: Sequence[int]) -> None:
+        """Do nothing: what is inherited here is what it was."""
+
     def born(self, child: Child, pid: int) -> None:
         """Note the process of a worker that a mold has forked."""
         child.pid = pid

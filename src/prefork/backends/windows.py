@@ -36,6 +36,7 @@ from prefork.backends.win32 import (
 from prefork.backends.winchild import KILLED, WindowsChild, exit_status
 from prefork.backends.winfiles import content_of, handle_of, memory_file
 from prefork.backends.winprocess import interpreter, start
+from prefork.backends.winsockets import shared
 from prefork.backends.winsystem import opened_process
 
 #: The module that a worker runs; -P because the current directory is the user's.
@@ -206,6 +207,12 @@ class WindowsBackend:
     def order(self, *_: object) -> Child:
         """Refuse: nothing is forked here."""
         raise OSError(errno.ENOSYS, "Windows forks no process")
+
+    def share(self, child: Child, listeners: Sequence[int]) -> None:
+        """Send ``listeners`` to ``child`` once more, in the other way that there is."""
+        assert child.pid is not None
+        with contextlib.suppress(OSError):  # it died first; reap will tell
+            child.channel.send(b"".join(shared(handle, child.pid) for handle in listeners))
 
     def born(self, child: Child, pid: int) -> None:
         """Do nothing: a process is known from its start."""

@@ -47,6 +47,36 @@ def adopted(handle: int, cls: type[socket.socket] = socket.socket) -> socket.soc
     return cls(fileno=duplicate)
 
 
+def shared(handle: int, pid: int) -> bytes:
+    """Return what ``received`` makes the socket ``handle`` of in the process ``pid``."""
+    sock = socket.socket(fileno=handle)
+    try:
+        data = sock.share(pid)
+    finally:
+        sock.detach()
+    return len(data).to_bytes(4, "big") + data
+
+
+def received(channel: socket.socket, cls: type[socket.socket] = socket.socket) -> socket.socket:
+    """Return the socket that comes by ``channel``; raises OSError.
+
+    With some providers of sockets (WSAPROTOCOL_INFO, XP1_IFS_HANDLES) an inherited handle is no
+    socket; WSADuplicateSocket is the way for all of them.
+    """
+    size = int.from_bytes(_exactly(channel, 4), "big")
+    return cls(fileno=socket.fromshare(_exactly(channel, size)).detach())
+
+
+def _exactly(channel: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        part = channel.recv(size - len(data))
+        if not part:
+            raise ConnectionError("the arbiter is gone")
+        data += part
+    return data
+
+
 def accepted_handle(listener: socket.socket) -> int:
     """Accept a connection and return its handle alone; raises OSError.
 

@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from prefork import log
+from prefork import log, wire
 from prefork.backends.title import show_as
 from prefork.backends.win32 import Event, Mutex
 from prefork.backends.winfiles import adopted_file
-from prefork.backends.winsockets import adopted
+from prefork.backends.winsockets import adopted, received
 from prefork.binding import is_datagram
 from prefork.log import Log
 from prefork.scoreboard import W_LEAVING, Scoreboard
@@ -70,7 +70,7 @@ class Station:
         self.dump = dump  #: the file for the stacks
         self.board = Scoreboard.open(adopted_file(plan.scoreboard), writable=True)
         self.row = self.board.row(slot)
-        self.listeners = [_listener(handle) for handle in plan.listeners]
+        self.listeners = _listeners(plan.listeners, channel)
         self.datagrams = tuple(map(is_datagram, self.listeners))  #: whether each is for those
         self.channel = Channel(channel, self._leave)
         self.channel.listen()
@@ -103,8 +103,17 @@ class Station:
         self.row.words[W_LEAVING] = 1
 
 
-def _listener(handle: int) -> socket.socket:
-    listener = adopted(handle, InheritedListener)
+def _listeners(handles: Sequence[int], channel: socket.socket) -> list[socket.socket]:
+    """Return the listeners that we have inherited; raises OSError."""
+    try:
+        return [_fitting(adopted(handle, InheritedListener)) for handle in handles]
+    except OSError:
+        channel.sendall(wire.encode(wire.NotInherited()))
+        return [_fitting(received(channel, InheritedListener)) for _ in handles]
+
+
+def _fitting(listener: socket.socket) -> socket.socket:
+    """Return ``listener`` as one for connections, or for datagrams."""
     if not is_datagram(listener):
         return listener
     # Only here: few serve them.
