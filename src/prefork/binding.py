@@ -1,12 +1,13 @@
 """Makes the sockets behind addresses: binds them, or adopts what another process has bound."""
 
+import _socket
 import errno
 import os
 import socket
 import stat
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
@@ -44,6 +45,11 @@ def is_wildcard(sock: socket.socket) -> bool:
     return sock.family in _INTERNET and sock.getsockname()[0] in ("0.0.0.0", "::")
 
 
+def duplicate(fd: int) -> socket.socket:
+    """Return a socket of our own for the inherited socket ``fd``; raises OSError."""
+    return socket.socket(fileno=_copy(fd))
+
+
 def takes_datagrams(addresses: Iterable[Address]) -> set[bool]:
     """Tell whether there are addresses for datagrams, and others, without binding any."""
     known = {"tcp": False, "unix": False, "udp": True, "unixgram": True}
@@ -52,22 +58,21 @@ def takes_datagrams(addresses: Iterable[Address]) -> set[bool]:
         if address.scheme != "fd":
             found.add(known[address.scheme])
             continue
-        with suppress(OSError), _looked_at(address.fd) as sock:
+        with suppress(OSError), duplicate(address.fd) as sock:
             found.add(is_datagram(sock))
     return found
 
 
-@contextmanager
-def _looked_at(fd: int) -> Iterator[socket.socket]:
-    """Yield the inherited socket ``fd``, which stays open; raises OSError when it is none."""
-    sock = socket.socket(fileno=fd if sys.platform == "win32" else os.dup(fd))
-    try:
-        yield sock
-    finally:
-        if sys.platform == "win32":
-            sock.detach()
-        else:
-            sock.close()
+if sys.platform == "win32":
+
+    def _copy(handle: int) -> int:
+        return _socket.dup(handle)  # a socket's own way: WSADuplicateSocket
+
+    def _close(handle: int) -> None:
+        with suppress(OSError):  # Wine does not close a socket that came by inheritance
+            _socket.close(handle)
+else:
+    _copy, _close = os.dup, os.close
 
 
 def _bound_internet(address: Address, backlog: int) -> tuple[socket.socket, Address]:
@@ -155,8 +160,7 @@ def adopted(address: Address) -> tuple[socket.socket, Address]:
 
     Raises ListenError when it cannot be served, OSError when it is no socket.
     """
-    # Windows has no copies of sockets within a process, and needs none: this one is a handle.
-    sock = socket.socket(fileno=address.fd if sys.platform == "win32" else os.dup(address.fd))
+    sock = duplicate(address.fd)
     try:
         if is_datagram(sock):
             where = _datagram_address(sock)
@@ -170,9 +174,8 @@ def adopted(address: Address) -> tuple[socket.socket, Address]:
     except BaseException:
         sock.close()
         raise
-    if sys.platform != "win32":
-        # The original stays open for nobody: a worker would inherit it under two numbers.
-        os.close(address.fd)
+    # The original stays open for nobody: a worker would inherit it under two numbers.
+    _close(address.fd)
     return sock, where
 
 

@@ -17,6 +17,8 @@ from typing import Final
 if sys.platform == "win32":
     #: Lines that wait for the thread; Log keeps as many more.
     _MOST_WAITING: Final = 1000
+    #: Seconds that a line takes at most, unless its reader stalls.
+    _USUAL: Final = 0.01
 
     class Outlet:
         """Writes to a descriptor from a thread of its own: no pipe of Windows tells if it is full.
@@ -32,6 +34,7 @@ if sys.platform == "win32":
             self._changed = threading.Condition()
             self._writer: threading.Thread | None = None
             self._broken: OSError | None = None
+            self._stalled = False  #: the reader is slow: nobody waits for it any more
 
         @property
         def waiting(self) -> int:
@@ -51,10 +54,15 @@ if sys.platform == "win32":
                 self._writer = threading.Thread(target=self._write_on, name="log", daemon=True)
                 self._writer.start()
             with self._changed:
-                if self._broken is not None:
-                    raise self._broken
+                broken, self._broken = self._broken, None
+                if broken is not None:
+                    raise OSError(broken.errno, broken.strerror)
                 self._waiting.append(line)
                 self._changed.notify_all()
+                # As a rule the line is out when we are back, whatever happens to us then.
+                if not self._stalled:
+                    done = self._changed.wait_for(lambda: not self._waiting, _USUAL)
+                    self._stalled = not done
 
         def wait(self, limit: float) -> None:
             """Return when all is written, after ``limit`` seconds at the latest."""
@@ -82,6 +90,7 @@ if sys.platform == "win32":
                     self._broken = error
                 with self._changed:
                     self._waiting.popleft()
+                    self._stalled = self._stalled and bool(self._waiting)
                     self._changed.notify_all()
 
     def _is_pipe(fd: int) -> bool:

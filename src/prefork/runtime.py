@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,8 @@ if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+_DEVICE: Final = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9])(\.|$)", re.IGNORECASE)
 
 SCOREBOARD = ".scoreboard"
 CONTROL = ".control"
@@ -38,7 +41,10 @@ if sys.platform == "win32":
 
     def directories() -> list[Path]:
         """Return where a server may keep its files: it is the user's alone, as the profile is."""
-        home = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        try:
+            home = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        except RuntimeError:  # an environment without any hint
+            return []
         return [Path(home) / "prefork"]
 
     def is_private(directory: Path) -> bool:
@@ -79,7 +85,9 @@ def writable_directory() -> Path | None:
 
 def file_stem(name: str) -> str:
     """Return the server's name as it may stand in a file's name."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name) or "_"
+    stem = re.sub(r"[^A-Za-z0-9._-]", "_", name) or "_"
+    # Windows has devices of these names, in every directory and with any ending.
+    return f"_{stem}" if _DEVICE.match(stem) else stem
 
 
 def running_servers() -> list[RunningServer]:

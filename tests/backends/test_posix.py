@@ -41,6 +41,7 @@ class World:
             settings=Settings(target="prefork.echo:handle", log_level="error"),
             accept="blocking",
             listeners=(fd,),
+            adopted=(),
             scoreboard=self.scoreboard,
             mutex=None,
             arbiter=os.getpid(),

@@ -183,7 +183,8 @@ def test_a_boot_that_takes_too_long_is_a_hang(serve, host, tmp_path):
 
         threading.Event().wait()
     """
-    limits = ["--restart-intensity", "2", "--restart-delay", "0.05", "--boot-timeout", "1"]
+    limit = str(0.25 + 0.25 * host.pace)  # long enough to get to the import
+    limits = ["--restart-intensity", "2", "--restart-delay", "0.05", "--boot-timeout", limit]
     server = serve("-w", "1", "--start", "spawn", *limits, source=source)
 
     assert 3 == server.wait()

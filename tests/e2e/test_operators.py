@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from rig.clients import read_line
-from rig.systems import on_posix
+from rig.systems import seldom
 from rig.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.windows]
@@ -112,7 +112,7 @@ def test_who_gets_no_answer_is_told_so(serve):
 
 @pytest.mark.parametrize(
     "command",
-    [["status"], ["scale", "2"], ["stop"], ["dump"], ["why"]],
+    [["status"], seldom(["scale", "2"]), ["stop"], seldom(["dump"]), seldom(["why"])],
     ids=lambda command: command[0],
 )
 def test_without_such_a_server_commands_exit_with_6(host, runtime, command):
@@ -127,7 +127,7 @@ def test_without_such_a_server_commands_exit_with_6(host, runtime, command):
 
 
 @pytest.mark.parametrize(
-    ("limits", "minimum", "maximum"), [("3", 3, 3), ("2..4", 2, 4), ("0..2", 0, 2)]
+    ("limits", "minimum", "maximum"), [seldom("3", 3, 3), ("2..4", 2, 4), seldom("0..2", 0, 2)]
 )
 def test_scale_changes_the_limits(serve, limits, minimum, maximum):
     """
@@ -157,7 +157,7 @@ def test_scale_for_people(serve):
     server.ready(3)
 
 
-@pytest.mark.parametrize("limits", ["0", "4..2", *map(on_posix, ["-1", "many", "0..0", "1000000"])])
+@pytest.mark.parametrize("limits", ["4..2", *map(seldom, ["0", "-1", "many", "0..0", "1000000"])])
 def test_scale_refuses_what_makes_no_sense(serve, limits):
     """
     Exit 2 and a sentence with the value; nothing changes.

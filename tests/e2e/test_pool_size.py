@@ -125,6 +125,7 @@ def test_a_busy_worker_is_never_retired(serve):
         assert b"still here" == held.clients[0].recv(100)
 
 
+@pytest.mark.seldom
 def test_spare_workers_are_kept_ahead_of_the_load(serve):
     """
     ``--spare 3`` with two busy ones makes five.
@@ -148,6 +149,7 @@ def test_threads_count_as_capacity(serve):
         assert 2 == server.status()["pool"]["target"]
 
 
+@pytest.mark.seldom
 def test_why_tells_the_numbers_behind_each_change(serve):
     """
     ``prefork why`` has the decision in words, and what it was taken from.
@@ -171,6 +173,7 @@ def test_why_tells_the_numbers_behind_each_change(serve):
     assert "want" in server.operate("why").stdout
 
 
+@pytest.mark.seldom
 def test_a_slow_boot_does_not_overshoot(serve):
     """
     Workers that are starting count as capacity: three waiting clients make three, and a spare.

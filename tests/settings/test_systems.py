@@ -64,8 +64,8 @@ def problems_of(around, **flags):
         ({"loop": "uvloop"}, "auto, asyncio, proactor and selector"),
         ({"stop_signal": "TERM"}, "by Ctrl-Break"),
         ({"ready_after": "0"}, "no way to say READY=1"),
-        ({"workers": "481"}, "at most 480"),
-        ({"workers": "1..2048"}, "at most 480"),
+        ({"workers": "401"}, "at most 400"),
+        ({"workers": "1..2048"}, "at most 400"),
         ({"loop": "selector", "concurrency": "501"}, "loop = proactor holds any number"),
     ],
 )
@@ -132,7 +132,7 @@ def test_all_that_is_refused_is_told_at_once():
         {"control": "off"},
         {"loop": "proactor", "concurrency": "1000000"},
         {"loop": "selector", "concurrency": "500"},
-        {"workers": "0..480"},
+        {"workers": "0..400"},
     ],
 )
 def test_what_windows_has_is_not_refused_there(flags):
@@ -205,7 +205,7 @@ def test_a_mutex_name_is_one_that_windows_takes(name, fits):
 
 
 @pytest.mark.parametrize(
-    ("cpus", "maximum", "loops"), [(2, 8, 2), (200, 480, 200), (999, 480, 480)]
+    ("cpus", "maximum", "loops"), [(2, 8, 2), (200, 400, 200), (999, 400, 400)]
 )
 def test_auto_workers_are_as_many_as_windows_holds(cpus, maximum, loops):
     """

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import threading
@@ -19,6 +20,7 @@ HERE = Path(__file__).parent
 INSIDE = HERE / "inside"
 SOURCE = HERE.parents[1] / "src"
 
+_WORKER = "PYTEST_XDIST_WORKER"
 _RUN = "RIG_RUN"  #: tells the processes of one test from all others
 
 
@@ -28,7 +30,9 @@ class Wine:
     def __init__(self, place: Path) -> None:
         self.place = place
         self.python = place / "py" / "python.exe"
-        self.environment = environment(place)
+        #: What Wine keeps, and a server of its own: names are shared by all processes of one.
+        self.prefix = place / "-".join(["prefix", *filter(None, [os.environ.get(_WORKER)])])
+        self.environment = {**environment(place), "WINEPREFIX": str(self.prefix)}
         self._programs: list[Program] = []
         self._agent: subprocess.Popen[bytes] | None = None
 
@@ -43,12 +47,23 @@ class Wine:
         Then a start takes 0.1 s instead of 2.5 s; and otherwise the first program of a test would
         start the services as its own.
         """
+        self._copy_prefix()
         command = ["wine", str(self.python), "-S", windows_path(INSIDE / "agent.py")]
         pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
         self._agent = subprocess.Popen(
             command, env=self.environment, stdin=pipe, stdout=pipe, stderr=nowhere
         )
         assert "up" == self._heard()
+
+    def _copy_prefix(self) -> None:
+        """Make the prefix of this worker of pytest-xdist as the one that ``make.py`` has made."""
+        original, stamp = self.place / "prefix", self.prefix / "copied"
+        made = (self.place / "done" / "prefix").read_text()
+        if self.prefix == original or (stamp.exists() and stamp.read_text() == made):
+            return
+        shutil.rmtree(self.prefix, ignore_errors=True)
+        shutil.copytree(original, self.prefix, symlinks=True)
+        stamp.write_text(made)
 
     def tell(self, verb: str, pid: int) -> str:
         """Have the agent do something to a Windows process; return what it says."""
@@ -71,8 +86,7 @@ class Wine:
 
     def run(self, *words: object, **variables: str) -> "Program":
         """Start any Windows program."""
-        path = ";".join(windows_path(each) for each in (INSIDE / "shim", SOURCE))
-        given = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **variables}
+        given = {"PYTHONPATH": windows_path(SOURCE), "PYTHONDONTWRITEBYTECODE": "1", **variables}
         program = Program([*map(_word, words)], {**self.environment, **given})
         self._programs.append(program)
         return program

@@ -1,14 +1,14 @@
 """Fixtures of the tests that run Windows programs by Wine."""
 
-import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from wine import HERE, INSIDE, Program, Wine
+from wine import HERE, Wine
+from wine.host import WineHost
 from wine.make import directory
 
 collect_ignore = ["inside"]  # these run in a Windows Python, see test_inside.py
@@ -36,18 +36,12 @@ def wine(warm_wine: Wine) -> Iterator[Wine]:
     warm_wine.end()
 
 
-@pytest.fixture
-def arbiter(wine: Wine) -> Callable[..., Program]:
+@pytest.fixture(scope="session")
+def host(warm_wine: Wine) -> WineHost:
     """
-    Starts the least that an arbiter can be, ``inside/arbiter.py``, with its options.
+    The servers of these tests are Windows programs, whatever the others are.
     """
-
-    def start(**options: object) -> Program:
-        program = wine.start(INSIDE / "arbiter.py", json.dumps(options))
-        program.wait_for("listening")
-        return program
-
-    return start
+    return WineHost(warm_wine)
 
 
 @pytest.fixture(scope="session")

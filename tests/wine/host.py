@@ -80,6 +80,7 @@ class WineHost(Host):
         path = ";".join(windows_path(each) for each in (INSIDE / "site", SOURCE))
         return {
             **environment(self.wine.place, super().environment(runtime)),
+            "WINEPREFIX": str(self.wine.prefix),
             **new_mark(),
             "PYTHONPATH": path,
             "PYTHONDONTWRITEBYTECODE": "1",

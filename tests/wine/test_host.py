@@ -38,7 +38,8 @@ def test_the_agent_suspends_resumes_and_kills(warm_wine, wine):
     before = len(program.events)
     used = host.cpu_seconds(child)
     pause(0.2)
-    assert (before, used) == (len(program.events), host.cpu_seconds(child))
+    assert before == len(program.events)
+    assert host.cpu_seconds(child) - used < 0.1
     host.thaw(child)
     until(lambda: len(program.events) > before, what="a process that goes on")
     host.kill(child)

@@ -9,8 +9,7 @@ import os
 import selectors
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
@@ -20,6 +19,7 @@ from prefork import log, wire
 from prefork.arbiter.board import Board
 from prefork.arbiter.children import Birth, Children
 from prefork.arbiter.loop import Arbiter
+from prefork.arbiter.pidfile import pidfile
 from prefork.arbiter.places import Places, claim_places
 from prefork.arbiter.programs import conduct_of
 from prefork.backends.linux import signal_on_parents_death
@@ -28,7 +28,6 @@ from prefork.backends.system import (
     accept_mutex,
     given_file,
     handle_of,
-    is_running,
     memory_file,
     raise_descriptor_limit,
 )
@@ -101,8 +100,10 @@ def serve(settings: Settings, journal: Log, leash: Sequence[int]) -> int:
         accept = accept_mode(settings, len(listeners))
         for listener in listeners:
             # The flag belongs to the socket, which all processes share: one sets it for all.
-            # For datagrams it matters only to answers, which are to wait for room.
-            listener.socket.setblocking(listener.is_datagram or accept in ("blocking", "program"))
+            # For datagrams it matters only to answers, which are to wait for room.  On Windows who
+            # has the mutex sets it as needed, and siblings that are none of ours may block.
+            blocks = accept in ("blocking", "program") or sys.platform == "win32"
+            listener.socket.setblocking(listener.is_datagram or blocks)
         owned.enter_context(pidfile(settings.pidfile))
         places = owned.enter_context(claim_places(settings, journal))
         arbiter = assemble(places.settings, journal, listeners, accept, places, descriptors)
@@ -152,14 +153,13 @@ def assemble(
     fork = settings.start != "spawn" and settings.kind != "command" and sys.platform == "linux"
     mutex = None
     if accept == "mutex" or settings.accept_mutex_name is not None:
-        mutex, existed = accept_mutex(settings.accept_mutex_name)
-        if existed:
-            journal.info("accept mutex joined", name=settings.accept_mutex_name)
+        mutex = made_mutex(settings.accept_mutex_name, journal)
     inherited = tuple(listener.socket.fileno() for listener in listeners)
     plan = Plan(
         settings=settings,
         accept=accept,
         listeners=inherited,
+        adopted=tuple(each.socket.fileno() for each in listeners if not each.owned),
         scoreboard=handle_of(places.scoreboard),
         mutex=mutex,
         arbiter=os.getpid(),
@@ -181,6 +181,18 @@ def assemble(
     birth = Birth(given, inherited, places.incidents, settings.loop_maximum, conduct)
     children = Children(pool, backend, board, selector, journal, birth)
     return Arbiter(pool, backend, children, listeners, selector, journal)
+
+
+def made_mutex(name: str | None, journal: Log) -> int:
+    """Return the number by which children inherit the accept mutex; raises SettingsError."""
+    try:
+        mutex, existed = accept_mutex(name)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SettingsError([f"accept-mutex-name {name} cannot be had: {reason}"]) from error
+    if existed:
+        journal.info("accept mutex joined", name=name)
+    return mutex
 
 
 def pool_limits(settings: Settings, *, fork: bool) -> PoolLimits:
@@ -264,36 +276,6 @@ def announce(
             accept=settings.accept if _KERNEL_WAKES_ONE else accept,
             control=control.address if control is not None else "off",
         )
-
-
-@contextlib.contextmanager
-def pidfile(path: str | None) -> Iterator[None]:
-    """Keep our process id in the file ``path``; raises SettingsError when that cannot be."""
-    if path is None:
-        yield
-        return
-    file = Path(path)
-    if (other := _living_process(file)) is not None:
-        raise SettingsError([f"pidfile {path} names the process {other}, which is alive"])
-    try:
-        file.write_text(f"{os.getpid()}\n")
-    except OSError as error:
-        raise SettingsError([f"pidfile {path} cannot be written: {error.strerror}"]) from error
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            if file.read_text().strip() == str(os.getpid()):
-                file.unlink()
-
-
-def _living_process(file: Path) -> int | None:
-    """Return the process that ``file`` names, if it is alive and not this one."""
-    try:
-        pid = int(file.read_text())
-    except (OSError, ValueError):
-        return None
-    return pid if pid > 0 and pid != os.getpid() and is_running(pid) else None
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The arbiter's processes: started, heard, ended, and each step of their lives logged once."""
 
+import contextlib
 import selectors
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -115,6 +117,8 @@ class Children:
             self.programs.drain(child)
         else:
             self._backend.drain(child)
+        if sys.platform == "win32":
+            self._ignore(child)  # its last words are read at its end; select() takes 512 sockets
 
     def nudge(self, slot: int) -> None:
         """Wake a draining worker again."""
@@ -206,9 +210,13 @@ class Children:
 
     def _silence(self, child: Child) -> None:
         """Close the channel; the process may live on for a moment."""
+        self._ignore(child)
+        child.channel.close()
+
+    def _ignore(self, child: Child) -> None:
         if child.channel.fileno() >= 0:
-            self._selector.unregister(child.channel)
-            child.channel.close()
+            with contextlib.suppress(KeyError):  # it was before
+                self._selector.unregister(child.channel)
 
     def _hear_mold(self) -> None:
         if MOLD in self.by_slot:

@@ -22,6 +22,13 @@ from prefork.settings import Settings
 
 _MISSING: Final = "status, incidents"
 
+#: What opening the file of a name says that somebody else has.
+_TAKEN: Final = (
+    (FileExistsError, BlockingIOError, PermissionError)
+    if sys.platform == "win32"
+    else (FileExistsError, BlockingIOError)
+)
+
 #: Of an open file: no child inherits it, and its bytes are bytes.
 if sys.platform == "win32":
     _ALONE: Final = os.O_NOINHERIT | os.O_BINARY
@@ -50,15 +57,18 @@ def claim_places(settings: Settings, log: Log) -> Iterator[Places]:
         yield _without_directory(settings)
         return
     settings = _with_free_name(settings, directory, log)
-    stem = runtime.file_stem(settings.name)
-    path = directory / f"{stem}{runtime.SCOREBOARD}"
     try:
-        fd = _claimed(path)
+        try:
+            path, fd = _claimed(settings.name, directory)
+        except _TAKEN:  # by who has just come, or, on Windows, by who still reads of the dead
+            settings = _renamed(settings, None, log)
+            path, fd = _claimed(settings.name, directory)
     except OSError as error:
-        reason = f"{path}: {error.strerror}"
-        log.warning("no place for the run-time files", tried=reason, missing=_MISSING)
+        tried = f"{error.filename or directory}: {error.strerror}"
+        log.warning("no place for the run-time files", tried=tried, missing=_MISSING)
         yield _without_directory(settings)
         return
+    stem = runtime.file_stem(settings.name)
     control = directory / f"{stem}{runtime.CONTROL}"
     auto = "tcp://127.0.0.1:0" if sys.platform == "win32" else f"unix:{control}"
     addresses = {"auto": auto, "off": None}
@@ -81,12 +91,16 @@ def _remove_unmapped(path: Path, fd: int) -> None:
     """Remove the scoreboard; Windows does not as long as anybody has it open or mapped."""
     gc.collect()  # our own views of it
     os.close(fd)
-    with contextlib.suppress(OSError):  # somebody reads it: then the next server does
+    with contextlib.suppress(OSError):  # somebody reads it: then a next server does
         path.unlink()
 
 
-def _claimed(path: Path) -> int:
-    """Return the descriptor of a new scoreboard file with room for all of it; raises OSError."""
+def _claimed(name: str, directory: Path) -> tuple[Path, int]:
+    """Return the new scoreboard file of the server ``name``, and its descriptor; raises OSError.
+
+    It has room for all of it.
+    """
+    path = directory / f"{runtime.file_stem(name)}{runtime.SCOREBOARD}"
     path.unlink(missing_ok=True)  # a dead server's
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _ALONE, 0o600)
     try:
@@ -97,7 +111,7 @@ def _claimed(path: Path) -> int:
         os.close(fd)
         path.unlink()
         raise
-    return fd
+    return path, fd
 
 
 def _without_directory(settings: Settings) -> Places:
@@ -109,8 +123,10 @@ def _with_free_name(settings: Settings, directory: Path, log: Log) -> Settings:
     """Return ``settings`` with a name that no living server of ours bears."""
     path = directory / f"{runtime.file_stem(settings.name)}{runtime.SCOREBOARD}"
     other = runtime.server_of(path)
-    if other is None:
-        return settings
+    return settings if other is None else _renamed(settings, other.pid, log)
+
+
+def _renamed(settings: Settings, by: int | None, log: Log) -> Settings:
     free = f"{settings.name}-{os.getpid()}"
-    log.warning("name is taken", name=settings.name, by=other.pid, instead=free)
+    log.warning("name is taken", name=settings.name, by=by, instead=free)
     return replace(settings, name=free)

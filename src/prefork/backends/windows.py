@@ -72,6 +72,7 @@ class WindowsBackend:
         self._running: dict[int, WindowsChild] = {}
         self._serials = count(1)
         self._on_exit = WaitCallback(self._note_exit)
+        self._leash: list[RegisteredWait] = []
         self._console: Console | None = None
         self._finished = Event.create()
         # Inherited: a child that crashes is to be gone, not to wait for somebody to click it away.
@@ -82,11 +83,15 @@ class WindowsBackend:
 
         And that it sets the event ``interrupt`` for a Ctrl-C, each time.
         """
-        self._parent = opened_process(parent)
-        self._on_parents_end = WaitCallback(lambda *_: self._wake("SIGTERM"))
         self._on_interrupt = WaitCallback(lambda *_: self._wake("SIGINT"))
-        RegisteredWait(self._parent.value, self._on_parents_end, 0)
-        RegisteredWait(interrupt, self._on_interrupt, 0, once=False)
+        self._leash.append(RegisteredWait(interrupt, self._on_interrupt, 0, once=False))
+        try:
+            self._parent = opened_process(parent)
+        except OSError:  # gone already
+            self._wake("SIGTERM")
+            return
+        self._on_parents_end = WaitCallback(lambda *_: self._wake("SIGTERM"))
+        self._leash.append(RegisteredWait(self._parent.value, self._on_parents_end, 0))
 
     def catch_signals(self) -> None:
         """Have the console's events wake the loop, and do nothing else."""
@@ -94,6 +99,8 @@ class WindowsBackend:
 
     def close(self) -> None:
         """End every process that is left, and let go of everything."""
+        for wait in self._leash:
+            wait.close()
         for child in self._running.values():
             assert child.process is not None
             assert child.exit_wait is not None
@@ -179,7 +186,8 @@ class WindowsBackend:
         assert isinstance(child, WindowsChild)
         child.doomed = True
         if child.process is not None:
-            child.process.terminate(KILLED)
+            with contextlib.suppress(PermissionError):  # it is ending: reap will tell
+                child.process.terminate(KILLED)
 
     def signal(self, child: Child, signum: int) -> None:
         """Send Ctrl-Break to ``child``, a program: the one thing like a signal that there is.
@@ -260,7 +268,14 @@ class WindowsBackend:
         serial = next(self._serials)
         child.process, child.pid = process, process.pid
         self._running[serial] = child
-        child.exit_wait = RegisteredWait(process.value, self._on_exit, serial)
+        try:
+            child.exit_wait = RegisteredWait(process.value, self._on_exit, serial)
+        except OSError:  # nobody would hear of its end
+            del self._running[serial]
+            process.terminate(KILLED)
+            process.close()
+            child.process = child.pid = None
+            raise
 
     def _note_exit(self, serial: int, timed_out: bool) -> None:
         # In a thread of the system's.

@@ -78,8 +78,10 @@ class Process(Handle):
 
     def terminate(self, code: int) -> None:
         """End it now, with ``code``; nothing happens when it has ended already."""
-        if not _TerminateProcess(self.value, code) and self.exit_code() is None:
-            raise ctypes.WinError(ctypes.get_last_error())
+        if not _TerminateProcess(self.value, code):
+            reason = ctypes.get_last_error()
+            if self.exit_code() is None:
+                raise ctypes.WinError(reason)
 
     def exit_code(self) -> int | None:
         """Return how it ended; None as long as it lives."""
@@ -117,7 +119,7 @@ def start(
         )
         info_at, found_at = ctypes.byref(info), ctypes.byref(found)
         fixed = (None, None, True, flags, variables, None)
-        checked(_CreateProcess(None, command, *fixed, info_at, found_at))
+        checked(_CreateProcess(argv[0], command, *fixed, info_at, found_at))
     Handle(found.thread).close()
     return Process(found.process, found.pid)
 

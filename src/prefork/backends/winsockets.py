@@ -8,10 +8,12 @@ assert sys.platform == "win32"
 
 import _socket
 import ctypes
+import os
 import socket
 from ctypes import wintypes
 from typing import Final
 
+from prefork import wire
 from prefork.backends.win32 import Handle
 
 _WSAENOTSOCK: Final = 10038
@@ -35,6 +37,7 @@ def adopted(handle: int, cls: type[socket.socket] = socket.socket) -> socket.soc
     Wine 8 keeps a list of the sockets that a process has made, and refuses most for one that came
     by inheritance (WSAENOTSOCK); a duplicate, by WSADuplicateSocket, is on the list.
     """
+    os.set_handle_inheritable(handle, False)  # the user's code may start programs
     try:
         return cls(fileno=handle)
     except OSError as error:
@@ -63,7 +66,10 @@ def received(channel: socket.socket, cls: type[socket.socket] = socket.socket) -
     With some providers of sockets (WSAPROTOCOL_INFO, XP1_IFS_HANDLES) an inherited handle is no
     socket; WSADuplicateSocket is the way for all of them.
     """
-    size = int.from_bytes(_exactly(channel, 4), "big")
+    while first := _exactly(channel, 1).strip(b"\0"):  # no size begins like that, a word does
+        if first == wire.DRAIN:
+            raise ConnectionError("the arbiter has no use for us any more")
+    size = int.from_bytes(_exactly(channel, 3), "big")
     return cls(fileno=socket.fromshare(_exactly(channel, size)).detach())
 
 

@@ -1,6 +1,5 @@
 """``prefork exec``: check everything, then become the arbiter of a program's workers."""
 
-import os
 import re
 import socket
 import sys
@@ -11,6 +10,7 @@ from typing import Final
 
 from prefork.addresses import parse_address
 from prefork.backends.lookup import find_program
+from prefork.binding import duplicate
 from prefork.cli.arguments import Line
 from prefork.cli.server import resolved, server_parser
 from prefork.errors import HandlerError, SettingsError
@@ -120,7 +120,7 @@ def _has_port(text: str) -> bool:
     if address.scheme != "fd":
         return bool(address.host)
     try:
-        with socket.socket(fileno=os.dup(address.fd)) as sock:
+        with duplicate(address.fd) as sock:
             return sock.family in (socket.AF_INET, socket.AF_INET6)
     except OSError:
         return True  # that it is no socket is told by whoever opens it

@@ -102,6 +102,9 @@ def _secret_of(address: Address) -> Path | None:
     from prefork.endpoints.secret import Secret
 
     for path in _secrets():
+        board = path.with_suffix(runtime.SCOREBOARD)
+        if board.exists() and runtime.server_of(board) is None:
+            continue  # a dead server's, whose port may be another's by now
         with suppress(OSError, ValueError):  # gone by now, or something else
             if Secret.read(path).address == str(address):
                 return path

@@ -6,8 +6,9 @@ from typing import Any, Final
 from prefork.settings.given import Layer, Surroundings
 from prefork.settings.sentences import UNSAID, sentence
 
-#: select() takes 512 sockets on Windows, of which the arbiter needs some for itself.
-MOST_ON_WINDOWS: Final = 480
+#: select() takes 512 sockets on Windows, of which the arbiter needs some for itself, and for
+#: operators.
+MOST_ON_WINDOWS: Final = 400
 
 #: The same of a loop = selector: it has one of its own, and handlers may have some.
 MOST_SELECTED: Final = 500

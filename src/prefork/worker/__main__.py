@@ -34,10 +34,11 @@ def main() -> int:
     with no_default_timeout():
         worker = Worker(Station(plan, arguments["slot"][0], channel, dump))
     worker.channel.tell(wire.Loaded())
-    status = worker.run(target)
-    worker.channel.finish()
-    log.current().finish(LAST_WORDS)
-    return status
+    try:
+        return worker.run(target)
+    finally:
+        worker.channel.finish()
+        log.current().finish(LAST_WORDS)
 
 
 if __name__ == "__main__":

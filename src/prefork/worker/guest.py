@@ -73,7 +73,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve as the command line says, or ``argv`` in its place; return the exit status."""
     fill_standard_streams()
     words = _parser().parse_args(argv)
-    log.use(Log(words.log_level))
     try:
         return _serve(words)
     except PreforkError as error:
@@ -90,8 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--accept-mutex-name", metavar="NAME", default=said("PREFORK_ACCEPT_MUTEX_NAME")
     )
-    level = said("PREFORK_LOG_LEVEL", "info")
-    parser.add_argument("--log-level", choices=list(LEVELS), default=level)
+    parser.add_argument("--log-level", default=said("PREFORK_LOG_LEVEL", "info"))
     return parser
 
 
@@ -105,8 +103,11 @@ def _serve(words: argparse.Namespace) -> int:
         )
         if not value
     ]
+    if words.log_level not in LEVELS:
+        missing.append(f"log-level cannot be {words.log_level!r}: one of {', '.join(LEVELS)}")
     if missing:
         raise SettingsError(missing)
+    log.use(Log(words.log_level))
     mutex = Mutex.create(words.accept_mutex_name)
     if not mutex.existed:
         raise SettingsError(

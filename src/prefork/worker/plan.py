@@ -15,6 +15,7 @@ class Plan(msgspec.Struct, frozen=True):
     accept: str
     # What children inherit: descriptors; on Windows handles.
     listeners: tuple[int, ...]
+    adopted: tuple[int, ...]  #: those listeners that live on with somebody else
     scoreboard: int  #: its file
     mutex: int | None  #: the accept mutex: a file to lock; on Windows one of its own kind
     arbiter: int  #: process id

@@ -14,7 +14,8 @@ assert sys.platform == "win32"
 
 import select
 import socket
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from typing import Final
 
 from prefork.doors import is_refusing
@@ -30,7 +31,7 @@ from prefork.scoreboard import (
 
 #: Seconds for a connection to ourselves; it takes less than a hundredth of that.
 _PATIENCE: Final = 0.01
-_SHUT: Final = 2  #: in W_LEAVING of who has left and shut the door
+_LEAVING, _SHUT = 1, 2  #: in W_LEAVING: who takes no more, and who has also shut the door
 _LIVING: Final = tuple(map(STATES.index, ("starting", "ready", "draining")))
 _STOPPING: Final = SERVER_STATES.index("stopping")
 
@@ -38,7 +39,9 @@ _STOPPING: Final = SERVER_STATES.index("stopping")
 class Door:
     """The listeners' door, which the last worker to leave has to shut."""
 
-    def __init__(self, board: Scoreboard, slot: int) -> None:
+    def __init__(self, board: Scoreboard, slot: int, listeners: Sequence[socket.socket]) -> None:
+        """Shut ``listeners``, which end with this server."""
+        self._listeners = listeners
         self._header = board.header
         self._leaving = board.column(W_LEAVING)
         self._states = board.record_column(R_STATE)
@@ -46,41 +49,56 @@ class Door:
         self._plugs: dict[socket.socket, socket.socket] = {}  # kept open as long as we live
 
     @property
+    def may_be_ours(self) -> bool:
+        """Whether the server ends, and nobody has shut the door yet."""
+        leaving = self._leaving[: self._header[H_USED]].tolist()
+        ends = self._header[H_STATE] == _STOPPING
+        return ends and _SHUT not in leaving and bool(self._listeners)
+
+    @property
     def is_ours(self) -> bool:
-        """Whether the server ends, and nobody else takes clients or has shut the door.
+        """Whether also nobody else takes clients any more.
 
         Only the accept mutex's owner can tell: then who is to leave takes no more turn.
         """
-        if self._header[H_STATE] != _STOPPING:
+        # Of two who look at the same time, each knows that the other one leaves.
+        self._leaving[self._slot] = _LEAVING
+        if not self.may_be_ours:
             return False
         leaving = self._leaving[: self._header[H_USED]].tolist()
-        return _SHUT not in leaving and not any(
-            state in _LIVING and not leaves and slot != self._slot
-            for slot, (state, leaves) in enumerate(zip(self._states, leaving, strict=False))
+        return not any(
+            state in _LIVING and not leaves
+            for state, leaves in zip(self._states, leaving, strict=False)
         )
 
-    def shut(self, listener: socket.socket) -> bool:
-        """Shut ``listener``, which nobody waits at; tell whether that has succeeded.
+    @property
+    def open_ones(self) -> list[socket.socket]:
+        """The listeners at which others than we ourselves may wait."""
+        return [listener for listener in self._listeners if listener not in self._plugs]
 
-        It has not when a client was faster.  Only the accept mutex's owner may try.
+    def shut(self) -> None:
+        """Shut all listeners, if no client is faster; then the next turn is for that one.
+
+        Only the accept mutex's owner may try.
         """
-        if listener in self._plugs or listener.type == socket.SOCK_DGRAM or is_refusing(listener):
+        if all([self._shut(listener) for listener in self.open_ones]):
+            self._leaving[self._slot] = _SHUT
+
+    def _shut(self, listener: socket.socket) -> bool:
+        if listener.type == socket.SOCK_DGRAM or is_refusing(listener):
             return True
-        plug = socket.socket(listener.family)
-        plug.setblocking(False)
-        with suppress(BlockingIOError):
-            plug.connect(_reachable(listener))
-        if not select.select([], [plug], [], _PATIENCE)[1]:
-            plug.close()
-            return False
-        self._plugs[listener] = plug
-        return True
-
-    def leave(self) -> None:
-        """Note that all listeners are shut."""
-        self._leaving[self._slot] = _SHUT
+        with ExitStack() as unwanted:
+            plug = unwanted.enter_context(socket.socket(listener.family))
+            plug.setblocking(False)
+            with suppress(OSError):  # under way; or not possible, as will be seen
+                plug.connect(_reachable(listener))
+            if select.select([], [plug], [], _PATIENCE)[1]:
+                unwanted.pop_all()
+                self._plugs[listener] = plug
+        return listener in self._plugs
 
 
-def _reachable(listener: socket.socket) -> tuple[str, int]:
-    host, port = listener.getsockname()[:2]
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port
+def _reachable(listener: socket.socket) -> tuple[str | int, ...]:
+    """Return where a client of this machine finds ``listener``."""
+    host, *rest = listener.getsockname()
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), *rest

@@ -42,7 +42,9 @@ def inheritance(arguments: Mapping[str, Sequence[int]]) -> tuple[Plan, socket.so
     """Return the plan, our channel and our dump file, as the command line names them."""
     plan = read_plan(adopted_file(arguments["plan"][0]))
     dump = adopted_file(arguments["dump"][0], append=True)
-    dump_on(arguments["stacks"][0], dump)
+    (stacks,) = arguments["stacks"]
+    os.set_handle_inheritable(stacks, False)  # the user's code may start programs
+    dump_on(stacks, dump)
     return plan, adopted(arguments["channel"][0]), dump
 
 
@@ -78,26 +80,34 @@ class Station:
 
     def gate(self) -> WindowsGate:
         """Return where this worker waits for connections, one at a time."""
-        # Who knows the mutex by name may be none of ours.
-        kind = GuestGate if self.plan.settings.accept_mutex_name else WindowsGate
+        kind = GuestGate if self._has_strangers else WindowsGate
         return kind(*self._gate_needs())
 
     def loop_gate(self, loop: "asyncio.AbstractEventLoop", tally: "LoopTally") -> "WindowsLoopGate":
         """Return where an event loop lets connections in."""
         # Only here: asyncio costs memory and time that no other kind needs to spend.
         from prefork.worker.siblings import Siblings
-        from prefork.worker.winloopgate import SharingGate, WindowsLoopGate
+        from prefork.worker.winloopgate import SharingGate, SharingGuestGate, WindowsLoopGate
 
         siblings = Siblings(self.board, self.slot)
-        gate = SharingGate(*self._gate_needs())
+        kind = SharingGuestGate if self._has_strangers else SharingGate
+        gate = kind(*self._gate_needs())
         return WindowsLoopGate(loop, gate, self.channel, siblings, tally)
 
     def _gate_needs(
         self,
     ) -> tuple[list[socket.socket], Event, Mutex, Callable[[str], object], Door]:
         assert self.plan.mutex is not None  # nobody accepts without one here
-        mutex, door = Mutex(self.plan.mutex), Door(self.board, self.slot)
-        return self.listeners, self.channel.stop, mutex, _complain, door
+        os.set_handle_inheritable(self.plan.mutex, False)  # the user's code may start programs
+        pairs = zip(self.plan.listeners, self.listeners, strict=True)
+        ours = [listener for handle, listener in pairs if handle not in self.plan.adopted]
+        door = Door(self.board, self.slot, ours)
+        return self.listeners, self.channel.stop, Mutex(self.plan.mutex), _complain, door
+
+    @property
+    def _has_strangers(self) -> bool:
+        """Whether siblings may be none of ours: those know the mutex by its name."""
+        return self.plan.settings.accept_mutex_name is not None
 
     def _leave(self) -> None:
         self.row.words[W_LEAVING] = 1

@@ -12,7 +12,6 @@ import sys
 
 assert sys.platform == "win32"
 
-import contextlib
 import select
 import socket
 from collections.abc import Callable, Iterable, Sequence
@@ -32,6 +31,8 @@ _BROKEN: Final = frozenset({10038, 10022, 10045, 6})
 
 #: Seconds that who leaves waits for a last turn: a program of somebody else's may keep its own.
 LAST_TURN: Final = 1.0
+#: So often it is tried to shut the door behind clients that come all the time.
+LAST_TURNS: Final = 50
 #: Seconds that the last one waits for a client behind whom the door can be shut.
 LAST_CLIENT: Final = 0.02
 
@@ -74,41 +75,62 @@ class WindowsGate:
         self._last_turn = Waits([mutex.value])
         self._arrivals = Waits([self._clients.value])
         self._fresh = True  #: it has not been seen to that accepting does not block
-        self._without_delay: bool | None = None  #: TCP_NODELAY comes from the listener
+        self._without_delay: dict[socket.socket, bool] = {}  #: connections of that have TCP_NODELAY
 
     def accept(self) -> Accepted | None:
         """Wait for our turn and a connection, or for the time to leave."""
         while self._turn.wait() != _STOP:
-            try:
-                taken = self._take()
-            finally:
-                self._mutex.release()
-            if taken is not None and (accepted := self._prepared(*taken)) is not None:
+            if (accepted := self._in_our_turn(self._take)) is not None:
                 return accepted
-        return self._take_last()
+        return self._accept_last()
 
-    def _take_last(self) -> Accepted | None:
-        """Take who still waits, at the server's end, and shut the door behind.
+    def _accept_last(self) -> Accepted | None:
+        """Let those in who still wait, at the server's end, and shut the door behind them."""
+        for _ in range(LAST_TURNS):
+            if self._door is None or not self._door.may_be_ours:
+                return None
+            if self._last_turn.wait(LAST_TURN) is None:
+                return None
+            if (accepted := self._in_our_turn(self._take_last)) is not None:
+                return accepted
+        return None
+
+    def _in_our_turn(self, take: Callable[[], Taken | None]) -> Accepted | None:
+        """Return what is taken by ``take``, as its handler gets it, and end our turn."""
+        taken = None
+        exhausted = ""
+        try:
+            taken = take()
+        except _ExhaustedError as error:
+            exhausted = str(error)
+        finally:
+            self._mutex.release()
+        if exhausted:  # others may have what we have not
+            self._complain(exhausted)
+            self._stop.wait(EXHAUSTED_PAUSE)
+        return None if taken is None else self._prepared(*taken)
+
+    def _take_last(self) -> Taken | None:
+        """Take who still waits, and shut the door.
 
         While the only place in the queue is taken, all others wait a second until they ask again:
         so the moment to shut the door unseen is right after somebody was let in.
         """
         door = self._door
-        if door is None or self._last_turn.wait(LAST_TURN) is None:
+        if door is None or not door.is_ours:
+            self._door = None  # somebody else sees to it
             return None
         try:
-            if not door.is_ours:
-                return None
             self._stop_blocking()
             self._arrivals.wait(LAST_CLIENT)
-            taken = self._look()
-            if all([door.shut(listener) for listener in self._listeners]):
-                door.leave()
-            elif taken is None:  # somebody has come meanwhile
-                taken = self._look()
+            taken = self._take_from(door.open_ones)
+            door.shut()
         finally:
-            self._mutex.release()
-        return None if taken is None else self._prepared(*taken)
+            self._restore()
+        return taken
+
+    def _restore(self) -> None:
+        """Do nothing: whoever else waits at these listeners does it as we do."""
 
     def _prepared(self, listener: socket.socket, what: int | Accepted) -> Accepted | None:
         """Return what was taken from ``listener`` as its handler gets it; None if it is gone.
@@ -122,7 +144,7 @@ class WindowsGate:
             address = connection.getpeername()
             connection.set_inheritable(False)
             announce_nothing(connection)
-            self._send_at_once(connection)
+            self._send_at_once(connection, listener)
         except OSError:
             connection.close()
             return None
@@ -161,7 +183,7 @@ class WindowsGate:
             except BlockingIOError:
                 continue
             except OSError as error:
-                self._heed(error)
+                _heed(error)
                 continue
             if len(self._listeners) > 1:  # the next time the others come first
                 self._listeners.remove(listener)
@@ -169,25 +191,13 @@ class WindowsGate:
             return taken
         return None
 
-    def _send_at_once(self, connection: socket.socket) -> None:
-        """See to it that answers are not held back, unless the listener has passed that on."""
-        if self._without_delay is None:
+    def _send_at_once(self, connection: socket.socket, listener: socket.socket) -> None:
+        """See to it that answers are not held back, unless ``listener`` has passed that on."""
+        if listener not in self._without_delay:
             option = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-            self._without_delay = bool(option)
-        if not self._without_delay:
-            with contextlib.suppress(OSError):  # gone already
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def _heed(self, error: OSError) -> None:
-        """Wait, if it makes sense to go on; raise ``error`` if it does not.
-
-        What remains is a connection that died while it was queued: nothing is to be done.
-        """
-        if error.winerror in _BROKEN:
-            raise error
-        if error.winerror in _EXHAUSTED:
-            self._complain(error.strerror or str(error))
-            self._stop.wait(EXHAUSTED_PAUSE)
+            self._without_delay[listener] = bool(option)
+        if not self._without_delay[listener]:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class GuestGate(WindowsGate):
@@ -204,9 +214,27 @@ class GuestGate(WindowsGate):
         try:
             return super()._take()
         finally:
-            self._fresh = True
-            for listener in self._listeners:
-                announce_nothing(listener)
+            self._restore()
+
+    def _restore(self) -> None:
+        self._fresh = True
+        for listener in self._listeners:
+            announce_nothing(listener)
+
+
+class _ExhaustedError(Exception):
+    """There is no handle or memory for a connection now."""
+
+
+def _heed(error: OSError) -> None:
+    """Raise what makes it senseless to go on.
+
+    What remains is a connection that died while it was queued: nothing is to be done.
+    """
+    if error.winerror in _BROKEN:
+        raise error
+    if error.winerror in _EXHAUSTED:
+        raise _ExhaustedError(error.strerror or str(error)) from error
 
 
 def _taken(listener: socket.socket) -> Taken:

@@ -18,7 +18,7 @@ assert sys.platform == "win32"
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from prefork.scoreboard import W_TURN_SINCE
 from prefork.worker.siblings import Siblings
 from prefork.worker.tally import LoopTally
 from prefork.worker.winchannel import Channel
-from prefork.worker.wingate import Taken, WindowsGate
+from prefork.worker.wingate import GuestGate, Taken, WindowsGate
 
 #: Seconds that a sibling has to take the connection that is left to it; then we take it.
 PASS_PATIENCE: Final = 0.002
@@ -45,9 +45,13 @@ class SharingGate(WindowsGate):
     #: Called by whoever has the mutex, before it takes a connection; may raise PassedOn.
     before_taking: Callable[[], None]
 
-    def _look(self) -> Taken | None:
+    def _take_from(self, listeners: Iterable[socket.socket]) -> Taken | None:
         self.before_taking()
-        return super()._look()
+        return super()._take_from(listeners)
+
+
+class SharingGuestGate(GuestGate, SharingGate):
+    """The same, for listeners at which siblings may wait that are none of ours."""
 
 
 class WindowsLoopGate:
