@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from prefork.worker.tally import LoopTally
 #: what nobody can be told any more: the protocol has heard of the end.
 _GONE: Final = "_ProactorBasePipeTransport._call_connection_lost"
 
+#: Windows takes all that is written at once, and tells of its end.
+_SEES_PROGRESS: Final = sys.platform != "win32"
 #: Bytes that a client has to read within ``timeout`` where its progress cannot be seen.
 _AT_LEAST: Final = 1 << 20
 
@@ -57,8 +60,6 @@ class Connections:
         self._failed: dict[int, bool] = {}  # by the id of each live protocol
         self._serve: Serve = self._stream if handler.kind == "asyncio" else self._protocol
         self._loop = asyncio.get_running_loop()
-        # Windows' proactor hands all that is written to the system at once, and hears of its end.
-        self._sees_progress = type(self._loop).__name__ != "ProactorEventLoop"
         self._loop.set_exception_handler(self._on_error)
 
     def take(self, connection: socket.socket, address: object) -> int:
@@ -122,7 +123,7 @@ class Connections:
         transport = writer.transport
         left = transport.get_write_buffer_size()
         patience = self._patience
-        if patience is not None and not self._sees_progress:
+        if patience is not None and not _SEES_PROGRESS:
             patience *= max(left // _AT_LEAST, 1)
         # Not by asyncio.timeout: to cancel the waiting cancels what is waited for.
         closed = asyncio.ensure_future(writer.wait_closed())
