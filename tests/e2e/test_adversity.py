@@ -28,6 +28,7 @@ CAN_MOUNT = (
 
 
 @pytest.mark.windows
+@pytest.mark.seldom
 def test_a_full_standard_error_stops_neither_arbiter_nor_workers(serve):
     """
     Nobody reads the pipe: the pool is supervised, and clients are served.

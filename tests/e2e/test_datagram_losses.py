@@ -119,6 +119,7 @@ def victim_of(tmp_path, living):
 
 
 @pytest.mark.windows
+@pytest.mark.seldom
 @each_accept
 def test_scaling_under_load_loses_nothing(datagrams, accept):
     """

@@ -314,6 +314,7 @@ def test_a_stop_under_load_loses_nothing(serve, kind, loop):
     assert [] == load.failures
 
 
+@pytest.mark.seldom
 @each_pair
 def test_scaling_up_and_down_under_load_loses_nothing(serve, kind, loop):
     """

@@ -198,6 +198,7 @@ def test_a_slow_boot_does_not_overshoot(serve):
     assert len(server.all("worker started")) <= 5
 
 
+@pytest.mark.seldom
 @pytest.mark.parametrize("workers", [on_posix(200), on_windows(30)])
 def test_a_big_pool_comes_and_goes(serve, workers):
     """
