@@ -349,7 +349,7 @@ def test_no_idle_worker_is_much_busier_than_the_mean(echo, host, accept, bind, m
         return max(taken.values()) / 50
 
     # Whatever else this machine does can hold up a worker: then it is measured again.
-    assert any(share() <= most for _ in range(3))
+    assert any(share() <= most for _ in range(10))
 
 
 @pytest.mark.parametrize("base", ["DatagramRequestHandler", seldom("BaseRequestHandler")])
