@@ -245,8 +245,8 @@ def test_workers_without_an_arbiter_answer_and_free_the_port(datagrams, tmp_path
         until(lambda: not server.is_alive(busy), what="its end")
     server.all_gone()
 
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as successor:
-        successor.bind((host, int(port)))
+    # The kernel may close the sockets of a process a moment after its end.
+    until(lambda: _is_free(host, int(port)), what="a free address")
 
 
 @pytest.mark.parametrize(
@@ -382,5 +382,14 @@ def test_a_process_that_a_handler_forks_keeps_no_address(datagrams, tmp_path):
 
     assert 0 == server.stop()
 
+    # The kernel may close the sockets of a process a moment after its end.
+    until(lambda: _is_free(host, int(port)), what="a free address")
+
+
+def _is_free(host, port):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as successor:
-        successor.bind((host, int(port)))
+        try:
+            successor.bind((host, port))
+        except OSError:
+            return False
+    return True
