@@ -115,7 +115,14 @@ def test_the_arbiter_is_a_small_interpreter():
     The arbiter imports nothing that parses, draws, runs loops or threads of its own.
     """
     heavy = {"argparse", "asyncio", "concurrent", "importlib.metadata", "multiprocessing"}
-    heavy |= {"prefork.cli", "prefork.handlers", "prefork.worker.boot", "rich", "ssl", "tomllib"}
+    heavy |= {
+        "prefork.cli",
+        "prefork.kinds.targets",
+        "prefork.worker.boot",
+        "rich",
+        "ssl",
+        "tomllib",
+    }
 
     assert set() == heavy & modules_after("import prefork.arbiter.__main__")
 

@@ -4,8 +4,8 @@ import os
 import socket
 from contextlib import suppress
 
-from prefork import log
-from prefork.listeners import peer_text
+from prefork.logs import log
+from prefork.sockets.listeners import peer_text
 
 _CHUNK = 256 * 1024
 

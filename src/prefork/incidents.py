@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import msgspec
 
-from prefork.backends.child import Child
-from prefork.backends.linux import kernel_state, thread_states
-from prefork.backends.system import Backend
-from prefork.log import timestamp
+from prefork.logs.log import timestamp
+from prefork.platform.child import Child
+from prefork.platform.linux import kernel_state, thread_states
+from prefork.platform.system import Backend
 
 LOOK: Final = 0.02  #: seconds between two looks at a growing dump
 PATIENCE: Final = 0.3  #: seconds that a process has to begin one; a stopped one never does

@@ -11,9 +11,7 @@ from typing import Any
 
 import msgspec
 
-from prefork.kinds import KINDS as HANDLERS
-from prefork.queues import Queue, queue_depths
-from prefork.scoreboard import (
+from prefork.ipc.scoreboard import (
     H_CRASHED,
     H_EXITED,
     H_GENERATION,
@@ -41,11 +39,13 @@ from prefork.scoreboard import (
     W_HELD_SINCE,
     Scoreboard,
 )
+from prefork.kinds.shapes import KINDS as HANDLERS
+from prefork.sockets.backlog import Queue, queue_depths
 
 if sys.platform == "win32":
-    from prefork.backends.winsystem import resident_memory
+    from prefork.platform.windows.system import resident_memory
 else:
-    from prefork.backends.linux import resident_memory
+    from prefork.platform.linux import resident_memory
 
 VERSION = 1
 

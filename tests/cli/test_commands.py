@@ -288,9 +288,9 @@ def scoreboard_of(runtime, environ):
 
 HOLDS = """\
 import os, sys, msgspec
-from prefork import runtime
-from prefork.arbiter.board import Board
-from prefork.scoreboard import Scoreboard
+from prefork.ipc import run_files as runtime
+from prefork.arbiter.scoreboard_writer import Board
+from prefork.ipc.scoreboard import Scoreboard
 fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600)
 runtime.hold(fd)
 board = Board(Scoreboard.create(fd), os.getpid())
@@ -322,7 +322,7 @@ def test_check_ends_though_the_target_started_a_thread(prefork, elsewhere):
     [
         (["serve", "app"], "argparse"),
         (["serve", "app"], "prefork.settings"),
-        (["status"], "prefork.runtime"),
+        (["status"], "prefork.ipc.run_files"),
         (["nonsense"], "prefork.settings.names"),
         (["check", "app"], "app"),
     ],
@@ -353,7 +353,8 @@ def test_little_is_imported_where_ctrl_c_cannot_be_caught():
     ).stdout  # fmt: skip
 
     ours = {name for name in output.split() if name.startswith("prefork")}
-    assert ours == {"prefork", "prefork.cli", "prefork.errors", "prefork.stdio"}
+    streams = {"prefork.platform", "prefork.platform.standard_streams"}
+    assert ours == {"prefork", "prefork.cli", "prefork.errors", *streams}
     assert not {"argparse", "importlib.metadata", "difflib", "msgspec"} & {*output.split()}
 
 

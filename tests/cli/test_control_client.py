@@ -11,10 +11,10 @@ import threading
 import pytest
 
 from prefork.cli import main
-from prefork.cli.client import Control
 from prefork.cli.stop import until_gone
-from prefork.control import ControlServer
-from prefork.endpoints.secret import Secret
+from prefork.control.client import Control
+from prefork.control.server import ControlServer
+from prefork.control.token import Secret
 from prefork.errors import ControlError
 
 
@@ -175,8 +175,8 @@ def test_only_the_loopback_is_meant(address, capsys):
 
 HOLDER = """
 import json, os, sys
-from prefork import runtime
-from prefork.scoreboard import H_PID, Scoreboard
+from prefork.ipc import run_files as runtime
+from prefork.ipc.scoreboard import H_PID, Scoreboard
 path, control = sys.argv[1:]
 fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 board = Scoreboard.create(fd)

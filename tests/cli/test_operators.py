@@ -5,7 +5,7 @@ import json
 import pytest
 
 from prefork.cli import main
-from prefork.cli.client import Control
+from prefork.control.client import Control
 from prefork.errors import ControlError
 
 STATUS = {

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from prefork.addresses import parse_address
 from prefork.errors import SettingsError
 from prefork.settings import OPTIONS, Settings
-from prefork.settings.given import Given, Surroundings
 from prefork.settings.resolve import resolve
+from prefork.settings.sources import Given, Surroundings
+from prefork.sockets.addresses import parse_address
 
 NOWHERE = Surroundings(
     environ={},

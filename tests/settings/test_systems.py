@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from prefork.addresses import parse_address
 from prefork.errors import SettingsError
 from prefork.settings import OPTIONS
-from prefork.settings.given import Given, Surroundings
+from prefork.settings.platforms import is_offered
 from prefork.settings.resolve import resolve
 from prefork.settings.sentences import COMMAND
-from prefork.settings.systems import is_offered
+from prefork.settings.sources import Given, Surroundings
 from prefork.settings.targets import is_path, parted, pure_path
+from prefork.sockets.addresses import parse_address
 
 LINUX = Surroundings(
     environ={},

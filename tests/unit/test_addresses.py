@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from prefork.addresses import Address, parse_address
-from prefork.binding import takes_datagrams
 from prefork.errors import ListenError
+from prefork.sockets.addresses import Address, parse_address
+from prefork.sockets.binding import takes_datagrams
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import socket
 
 import pytest
 
-from prefork.addresses import parse_address
-from prefork.control import CLIENTS_LIMIT, GREETING_LIMIT, REQUEST_LIMIT, ControlServer
-from prefork.endpoints.secret import Secret
+from prefork.control.server import CLIENTS_LIMIT, GREETING_LIMIT, REQUEST_LIMIT, ControlServer
+from prefork.control.token import Secret
 from prefork.errors import ControlError
+from prefork.sockets.addresses import parse_address
 
 
 class Loop:

@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
-from prefork.addresses import parse_address
-from prefork.endpoints.loopback import LoopbackEndpoint
-from prefork.endpoints.secret import Secret
+from prefork.control.loopback import LoopbackEndpoint
+from prefork.control.token import Secret
+from prefork.sockets.addresses import parse_address
 
 
 @contextlib.contextmanager

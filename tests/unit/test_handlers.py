@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from prefork.errors import HandlerError
-from prefork.handlers import find, load
+from prefork.kinds.targets import find, load
 
 
 @pytest.fixture(autouse=True)
@@ -193,7 +193,7 @@ def test_a_given_kind_overrides_the_shape(directory):
 AS_NOBODY = """\
 import os, sys
 from prefork.errors import HandlerError
-from prefork.handlers import find
+from prefork.kinds.targets import find
 os.setuid(65534)
 try:
     find(sys.argv[1])

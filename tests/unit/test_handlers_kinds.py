@@ -8,7 +8,7 @@ import socketserver
 import pytest
 
 from prefork.errors import HandlerError
-from prefork.kinds import KINDS, check_accept, check_addresses, kind_of
+from prefork.kinds.shapes import KINDS, check_accept, check_addresses, kind_of
 from prefork.settings.checks import SERVES
 
 

@@ -5,10 +5,10 @@ import socket
 
 import pytest
 
-from prefork.addresses import parse_address
-from prefork.binding import takes_datagrams
 from prefork.errors import ListenError
-from prefork.listeners import open_listeners, peer_text
+from prefork.sockets.addresses import parse_address
+from prefork.sockets.binding import takes_datagrams
+from prefork.sockets.listeners import open_listeners, peer_text
 
 
 @pytest.mark.parametrize(

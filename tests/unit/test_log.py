@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from prefork.log import PENDING_LIMIT, Log, to_json, to_text
+from prefork.logs.log import PENDING_LIMIT, Log, to_json, to_text
 
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 

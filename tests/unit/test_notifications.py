@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.arbiter.notifications import Said, parse
-from prefork.arbiter.programrow import ProgramRow
-from prefork.scoreboard import (
+from prefork.arbiter.programs.notify_words import Said, parse
+from prefork.arbiter.programs.row import ProgramRow
+from prefork.ipc.scoreboard import (
     SIZE,
     W_ACCEPTED,
     W_ACTIVE,

@@ -5,9 +5,9 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.arbiter.output import AT_ONCE, LONGEST, Cutter, Output, pieces
-from prefork.backends.programs import Pipe
-from prefork.log import in_quotes
+from prefork.arbiter.programs.output import AT_ONCE, LONGEST, Cutter, Output, pieces
+from prefork.logs.log import in_quotes
+from prefork.platform.posix.programs import Pipe
 
 chunks = st.lists(
     st.one_of(

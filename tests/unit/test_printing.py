@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from prefork.arbiter.output import Output
-from prefork.arbiter.printing import MOST_PENDING, PAUSE, Printing
+from prefork.arbiter.programs.output import Output
+from prefork.arbiter.programs.output_log import MOST_PENDING, PAUSE, Printing
 
 
 class SlowLog:

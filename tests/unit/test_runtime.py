@@ -7,8 +7,8 @@ import sys
 import msgspec
 import pytest
 
-from prefork import runtime
-from prefork.scoreboard import H_PID, Scoreboard
+from prefork.ipc import run_files as runtime
+from prefork.ipc.scoreboard import H_PID, Scoreboard
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def board_in(directory, name):
 
 HOLDER = """
 import os, sys
-from prefork import runtime
+from prefork.ipc import run_files as runtime
 fd = os.open(sys.argv[1], os.O_RDWR)
 runtime.hold(fd)
 print("held", flush=True)

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from prefork.backends.posixsystem import memory_file
 from prefork.errors import ProtocolError
-from prefork.scoreboard import (
+from prefork.ipc.scoreboard import (
     H_GENERATION,
     H_MAGIC,
     H_PID,
@@ -31,6 +30,7 @@ from prefork.scoreboard import (
     Counters,
     Scoreboard,
 )
+from prefork.platform.posix.system import memory_file
 from prefork.status import status_of
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.worker.tokens import Values, filled, names_descriptors, unknown
+from prefork.worker.placeholders import Values, filled, names_descriptors, unknown
 
 VALUES = Values(fds=[5, 6], port=8000, slot=2)
 

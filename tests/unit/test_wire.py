@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from prefork import wire
 from prefork.errors import ProtocolError
+from prefork.ipc import messages as wire
 
 MESSAGES = [
     wire.Loaded(),

@@ -9,8 +9,8 @@ pytestmark = pytest.mark.slow
 
 #: In every process of the server: what was inherited is not taken for a listener.
 REFUSING = """
-import prefork.backends.winsockets as winsockets
-from prefork.worker.inherited import InheritedListener
+import prefork.platform.windows.sockets as winsockets
+from prefork.worker.accept.listeners import InheritedListener
 
 adopted = winsockets.adopted
 
@@ -23,7 +23,7 @@ winsockets.adopted = refuse
 """
 
 HANDLER = """
-import prefork.backends.winsockets as winsockets
+import prefork.platform.windows.sockets as winsockets
 
 def handle(connection, address):
     connection.sendall(winsockets.adopted.__name__.encode())

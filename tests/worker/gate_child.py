@@ -7,12 +7,13 @@ import argparse
 import os
 import socket
 
-from prefork import log, wire
-from prefork.log import Log
-from prefork.scoreboard import Scoreboard
-from prefork.worker.channel import Channel
-from prefork.worker.gate import Gate
-from prefork.worker.posixgate import BlockingGate, ExclusiveGate, FileMutex, MutexGate
+from prefork.ipc import messages as wire
+from prefork.ipc.scoreboard import Scoreboard
+from prefork.logs import log
+from prefork.logs.log import Log
+from prefork.worker.accept.gate import Gate
+from prefork.worker.accept.posix import BlockingGate, ExclusiveGate, FileMutex, MutexGate
+from prefork.worker.posix_channel import Channel
 
 
 def main() -> None:

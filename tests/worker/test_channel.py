@@ -6,11 +6,12 @@ import socket
 
 import pytest
 
-from prefork import log, wire
-from prefork.backends.posixsystem import memory_file
-from prefork.log import Log
-from prefork.scoreboard import W_LEAVING, Scoreboard
-from prefork.worker.channel import Channel
+from prefork.ipc import messages as wire
+from prefork.ipc.scoreboard import W_LEAVING, Scoreboard
+from prefork.logs import log
+from prefork.logs.log import Log
+from prefork.platform.posix.system import memory_file
+from prefork.worker.posix_channel import Channel
 
 
 @pytest.fixture

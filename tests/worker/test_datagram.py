@@ -6,10 +6,10 @@ import struct
 
 import pytest
 
-from prefork.binding import IP_PKTINFO
-from prefork.listeners import open_listeners
-from prefork.worker.datagram import Datagram
-from prefork.worker.posixdatagram import DatagramListener
+from prefork.sockets.binding import IP_PKTINFO
+from prefork.sockets.listeners import open_listeners
+from prefork.worker.accept.datagrams import Datagram
+from prefork.worker.accept.posix_datagrams import DatagramListener
 
 
 @pytest.fixture

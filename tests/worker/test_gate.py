@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from prefork import wire
-from prefork.backends.posixsystem import memory_file
-from prefork.queues import tcp_queue
-from prefork.scoreboard import W_LEAVING, Scoreboard
+from prefork.ipc import messages as wire
+from prefork.ipc.scoreboard import W_LEAVING, Scoreboard
+from prefork.platform.posix.system import memory_file
+from prefork.sockets.backlog import tcp_queue
 from rig.clients import connect, read_line
 from rig.processes import state_of
 from rig.waiting import pause, stays, until

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from prefork.errors import HandlerError
-from prefork.worker.loops import check_loop
+from prefork.worker.loop.loops import check_loop
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has these")

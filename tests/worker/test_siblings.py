@@ -5,8 +5,7 @@ from time import monotonic
 
 import pytest
 
-from prefork.backends.posixsystem import memory_file
-from prefork.scoreboard import (
+from prefork.ipc.scoreboard import (
     H_USED,
     R_PID,
     R_STATE,
@@ -16,7 +15,8 @@ from prefork.scoreboard import (
     W_TURN_SINCE,
     Scoreboard,
 )
-from prefork.worker.siblings import Siblings
+from prefork.platform.posix.system import memory_file
+from prefork.worker.accept.peers import Siblings
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ import threading
 
 import pytest
 
-from prefork.backends.posixsystem import memory_file
-from prefork.scoreboard import (
+from prefork.ipc.scoreboard import (
     W_ACCEPTED,
     W_ACTIVE,
     W_BUSY_SINCE,
@@ -15,7 +14,8 @@ from prefork.scoreboard import (
     W_HELD_SINCE,
     Scoreboard,
 )
-from prefork.worker.tally import LoopTally, SharedTally, SoleTally
+from prefork.platform.posix.system import memory_file
+from prefork.worker.counters import LoopTally, SharedTally, SoleTally
 
 SINCE = {SoleTally: W_BUSY_SINCE, SharedTally: W_BUSY_SINCE, LoopTally: W_HELD_SINCE}
 

@@ -15,15 +15,26 @@ from typing import Any
 
 import msgspec
 
-from prefork import log, wire
-from prefork.arbiter.board import Board
 from prefork.arbiter.children import Birth, Children
 from prefork.arbiter.loop import Arbiter
 from prefork.arbiter.pidfile import pidfile
-from prefork.arbiter.places import Places, claim_places
-from prefork.arbiter.programs import conduct_of
-from prefork.backends.linux import signal_on_parents_death
-from prefork.backends.system import (
+from prefork.arbiter.programs.programs import conduct_of
+from prefork.arbiter.run_files import Places, claim_places
+from prefork.arbiter.scoreboard_writer import Board
+from prefork.control.server import ControlServer
+from prefork.core.limits import PoolLimits
+from prefork.core.pool import Pool
+from prefork.core.restart import RestartLimits
+from prefork.core.scaling import ScalingLimits
+from prefork.errors import ListenError, PreforkError, SettingsError
+from prefork.ipc import messages as wire
+from prefork.ipc.plan import Plan
+from prefork.ipc.scoreboard import Scoreboard
+from prefork.logs import log
+from prefork.logs.log import Log
+from prefork.platform.linux import signal_on_parents_death
+from prefork.platform.standard_streams import fill_standard_streams
+from prefork.platform.system import (
     Backend,
     accept_mutex,
     given_file,
@@ -31,20 +42,10 @@ from prefork.backends.system import (
     memory_file,
     raise_descriptor_limit,
 )
-from prefork.backends.title import show_as
-from prefork.control import ControlServer
-from prefork.core.limits import PoolLimits
-from prefork.core.pool import Pool
-from prefork.core.restart import RestartLimits
-from prefork.core.scaling import ScalingLimits
-from prefork.doors import can_filter
-from prefork.errors import ListenError, PreforkError, SettingsError
-from prefork.listeners import Listener, open_listeners
-from prefork.log import Log
-from prefork.scoreboard import Scoreboard
+from prefork.platform.title import show_as
 from prefork.settings import Settings
-from prefork.stdio import fill_standard_streams
-from prefork.worker.plan import Plan
+from prefork.sockets.listeners import Listener, open_listeners
+from prefork.sockets.quiesce import can_filter
 
 #: Workers that boot at the same time; more would only take the processors from one another.
 STARTING_AT_ONCE = 16

@@ -10,13 +10,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from prefork import wire
-from prefork.arbiter.board import Board
-from prefork.arbiter.news import News, fields
-from prefork.arbiter.programs import Conduct, Programs
-from prefork.backends.child import Child, Notice
-from prefork.backends.linux import OutOfMemoryKills
-from prefork.backends.system import Backend
+from prefork.arbiter.child_events import News, fields
+from prefork.arbiter.programs.programs import Conduct, Programs
+from prefork.arbiter.scoreboard_writer import Board
 from prefork.core.events import (
     ForkRefused,
     SpawnFailed,
@@ -27,7 +23,11 @@ from prefork.core.pool import Pool
 from prefork.core.states import MOLD, ExitStatus
 from prefork.errors import ProtocolError
 from prefork.incidents import Inspector
-from prefork.log import Log
+from prefork.ipc import messages as wire
+from prefork.logs.log import Log
+from prefork.platform.child import Child, Notice
+from prefork.platform.linux import OutOfMemoryKills
+from prefork.platform.system import Backend
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,6 @@ from typing import ClassVar, Final
 
 from prefork.arbiter.children import Children
 from prefork.arbiter.operators import MOST_WORKERS, Operators
-from prefork.backends.notify import ServiceManager
-from prefork.backends.system import Backend
 from prefork.core.actions import (
     Action,
     Drain,
@@ -22,8 +20,10 @@ from prefork.core.actions import (
 from prefork.core.events import ConnectionArrived, Event, LimitsChanged, StopRequested
 from prefork.core.pool import Pool
 from prefork.core.snapshot import Snapshot
-from prefork.listeners import Listener
-from prefork.log import Log
+from prefork.logs.log import Log
+from prefork.platform.service_manager import ServiceManager
+from prefork.platform.system import Backend
+from prefork.sockets.listeners import Listener
 
 #: Seconds that a stop waits for handshakes under way: a few round trips of a slow network.
 HANDSHAKE_PATIENCE: Final = 1.0

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 
-from prefork.arbiter.board import Board
 from prefork.arbiter.children import Children
-from prefork.control import Reply
+from prefork.arbiter.scoreboard_writer import Board
+from prefork.control.server import Reply
 from prefork.core.pool import Pool
 from prefork.core.states import MOLD
 from prefork.errors import ControlError
-from prefork.scoreboard import SLOTS
-from prefork.settings.systems import MOST_ON_WINDOWS
+from prefork.ipc.scoreboard import SLOTS
+from prefork.settings.platforms import MOST_ON_WINDOWS
 from prefork.status import status_of
 
 #: Windows' select takes 512 sockets, and each worker has one to the arbiter.

@@ -5,8 +5,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from prefork.backends.system import is_running
 from prefork.errors import SettingsError
+from prefork.platform.system import is_running
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Final, NoReturn
 
 from prefork.errors import ControlError, HandlerError, ListenError, PreforkError, SettingsError
-from prefork.stdio import fill_standard_streams
+from prefork.platform.standard_streams import fill_standard_streams
 
 #: Each is a module of this package with ``run(argv) -> int``, imported only when it is called.
 COMMANDS: Final = {

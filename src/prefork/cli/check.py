@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from prefork import handlers
-from prefork.addresses import parse_address
-from prefork.binding import takes_datagrams
 from prefork.cli.server import resolved, server_parser
 from prefork.errors import HandlerError
-from prefork.kinds import KINDS, check_accept, check_addresses
+from prefork.kinds import targets as handlers
+from prefork.kinds.shapes import KINDS, check_accept, check_addresses
 from prefork.settings import OPTIONS, Settings
+from prefork.settings.platforms import is_offered
 from prefork.settings.resolve import Resolved
-from prefork.settings.systems import is_offered
-from prefork.worker.loops import check_loop
+from prefork.sockets.addresses import parse_address
+from prefork.sockets.binding import takes_datagrams
+from prefork.worker.loop.loops import check_loop
 
 
 def run(argv: Sequence[str]) -> int:

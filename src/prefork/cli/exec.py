@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Final
 
-from prefork.addresses import parse_address
-from prefork.backends.lookup import find_program
-from prefork.binding import duplicate
 from prefork.cli.arguments import Line
 from prefork.cli.server import resolved, server_parser
 from prefork.errors import HandlerError, SettingsError
 from prefork.launch import become_arbiter, surroundings
+from prefork.platform.lookup import find_program
 from prefork.settings import Settings
-from prefork.worker.tokens import unknown
+from prefork.sockets.addresses import parse_address
+from prefork.sockets.binding import duplicate
+from prefork.worker.placeholders import unknown
 
 #: What is the program's own business.
 _PINNED: Final = {

@@ -7,12 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from prefork import runtime
-from prefork.addresses import Address, parse_address
 from prefork.cli.arguments import Line, Parser
-from prefork.cli.client import Control
+from prefork.control.client import Control
 from prefork.errors import ControlError, ListenError, SettingsError
-from prefork.runtime import RunningServer, running_servers
+from prefork.ipc import run_files as runtime
+from prefork.ipc.run_files import RunningServer, running_servers
+from prefork.sockets.addresses import Address, parse_address
 
 _LOOPBACK: Final = "127.0.0.1"
 _FORMS: Final = (
@@ -99,7 +99,7 @@ def _secret_of(address: Address) -> Path | None:
     """Return the file with the token of the server at ``address``; None if it needs none."""
     if address.scheme == "unix":
         return None
-    from prefork.endpoints.secret import Secret
+    from prefork.control.token import Secret
 
     for path in _secrets():
         board = path.with_suffix(runtime.SCOREBOARD)

@@ -6,10 +6,10 @@ from typing import Final
 from prefork.cli.arguments import Kept, Line, Parser
 from prefork.launch import surroundings
 from prefork.settings import OPTIONS
-from prefork.settings.given import Given
 from prefork.settings.option import Option
 from prefork.settings.resolve import Resolved, resolve
 from prefork.settings.sentences import COMMAND
+from prefork.settings.sources import Given
 
 #: Of uvicorn and hypercorn: together they make an address.
 _PLACES: Final = ("--host", "--port", "--uds", "--fd")

@@ -20,7 +20,7 @@ from prefork.errors import ControlError, ProtocolError
 from prefork.status import read_status
 
 if sys.platform == "win32":
-    from prefork.cli import winwait
+    from prefork.cli import windows_wait as winwait
 
 Status = dict[str, Any]
 

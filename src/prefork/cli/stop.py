@@ -35,7 +35,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 if sys.platform == "win32":
-    from prefork.cli.winwait import until_gone
+    from prefork.cli.windows_wait import until_gone
 else:
 
     @contextlib.contextmanager

@@ -8,14 +8,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from prefork.addresses import parse_address
-from prefork.handlers import current_directory
+from prefork.kinds.targets import current_directory
 from prefork.launch.targets import target_text
 from prefork.settings import OPTIONS
 from prefork.settings.cpus import available_cpus
-from prefork.settings.given import Given, Surroundings, texts_of
 from prefork.settings.names import NOT_OFFERED, meant
 from prefork.settings.resolve import resolve
+from prefork.settings.sources import Given, Surroundings, texts_of
+from prefork.sockets.addresses import parse_address
 
 if sys.platform == "win32":
     from prefork.launch.windows import become_arbiter, run_arbiter

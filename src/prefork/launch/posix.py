@@ -14,9 +14,9 @@ from typing import IO, Final
 
 import msgspec
 
-from prefork.addresses import parse_address
 from prefork.launch.child import run_child
 from prefork.settings import Settings
+from prefork.sockets.addresses import parse_address
 
 _HELD_BACK: Final = (
     signal.SIGINT,

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, ModuleType
 
-from prefork import handlers
 from prefork.errors import HandlerError
+from prefork.kinds import targets as handlers
 
 
 def target_text(target: str | Callable[..., object]) -> str:

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 
 import msgspec
 
-from prefork.addresses import parse_address
 from prefork.arbiter.__main__ import run
-from prefork.backends.win32 import Console, Event
-from prefork.backends.winfiles import handle_of, memory_file
-from prefork.backends.winprocess import interpreter
+from prefork.platform.windows.api import Console, Event
+from prefork.platform.windows.files import handle_of, memory_file
+from prefork.platform.windows.process import interpreter
 from prefork.settings import Settings
+from prefork.sockets.addresses import parse_address
 
 
 def become_arbiter(settings: Settings) -> int:

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from prefork.settings.given import Layer, Surroundings
+from prefork.settings.platforms import Values, unfit
 from prefork.settings.sentences import sentence
-from prefork.settings.systems import Values, unfit
+from prefork.settings.sources import Layer, Surroundings
 
 if sys.platform != "win32":
     import grp

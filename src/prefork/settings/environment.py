@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Mapping
 
 from prefork.settings import OPTIONS
-from prefork.settings.given import Given, Surroundings
 from prefork.settings.sentences import DEFAULT
+from prefork.settings.sources import Given, Surroundings
 
 #: The first descriptor that systemd passes: SD_LISTEN_FDS_START in sd_listen_fds(3).
 _FIRST_FD = 3

@@ -12,10 +12,10 @@ from prefork.errors import PreforkError, SettingsError
 from prefork.settings import OPTIONS, Settings
 from prefork.settings.checks import contradictions
 from prefork.settings.environment import adopted_sockets, asked_for, from_environment
-from prefork.settings.given import Given, Layer, Surroundings
 from prefork.settings.option import Option
+from prefork.settings.platforms import MOST_ON_WINDOWS, MOST_SELECTED
 from prefork.settings.sentences import DEFAULT, sentence
-from prefork.settings.systems import MOST_ON_WINDOWS, MOST_SELECTED
+from prefork.settings.sources import Given, Layer, Surroundings
 from prefork.settings.targets import is_path, parted, pure_path
 from prefork.settings.toml import from_file
 

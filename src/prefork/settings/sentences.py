@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from prefork.settings.given import Given
+from prefork.settings.sources import Given
 
 DEFAULT: Final = "default"
 #: The source of what a command lays down for all its users, and nobody can change.

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from prefork.settings import OPTIONS
-from prefork.settings.given import Given, texts_of
 from prefork.settings.names import NOT_OFFERED, meant
 from prefork.settings.option import Option
+from prefork.settings.sources import Given, texts_of
 from prefork.settings.values import OCTAL
 
 _PYPROJECT = "pyproject.toml"

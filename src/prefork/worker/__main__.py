@@ -3,9 +3,10 @@
 import socket
 import sys
 
-from prefork import log, wire
 from prefork.errors import HandlerError
-from prefork.handlers import find
+from prefork.ipc import messages as wire
+from prefork.kinds.targets import find
+from prefork.logs import log
 from prefork.worker.boot import Worker
 from prefork.worker.loading import failure
 from prefork.worker.timeouts import no_default_timeout
@@ -13,7 +14,7 @@ from prefork.worker.timeouts import no_default_timeout
 if sys.platform == "win32":
     from prefork.worker.windows import Station, inheritance, settle
 else:
-    from prefork.worker.identity import settle
+    from prefork.worker.environment import settle
     from prefork.worker.posix import Station, inheritance
 
 #: Seconds that the end waits for a slow reader of the log.

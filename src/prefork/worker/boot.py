@@ -7,17 +7,17 @@ import threading
 from contextlib import suppress
 from typing import NoReturn
 
-from prefork import log
 from prefork.errors import HandlerError
-from prefork.handlers import Handler, Target
-from prefork.kinds import KINDS
+from prefork.kinds.shapes import KINDS
+from prefork.kinds.targets import Handler, Target
+from prefork.logs import log
+from prefork.worker.accept.datagrams import datagram_handler
+from prefork.worker.accept.gate import Gate
 from prefork.worker.context import Means, WorkerContext
-from prefork.worker.datagram import datagram_handler
-from prefork.worker.gate import Gate
+from prefork.worker.counters import SharedTally, SoleTally, Tally
 from prefork.worker.loading import failure, made, ready
 from prefork.worker.servers import request_handler
 from prefork.worker.stream import serve, serve_threaded
-from prefork.worker.tally import SharedTally, SoleTally, Tally
 
 if sys.platform == "win32":
     from prefork.worker.windows import Station
@@ -67,7 +67,7 @@ class Worker:
 
     def _run_loop(self, handler: Handler) -> int:
         # Only here: asyncio costs memory and time that no other kind needs to spend.
-        from prefork.worker.loopworker import LoopWorker
+        from prefork.worker.loop.worker import LoopWorker
 
         return LoopWorker(self.station).run(handler, ready(handler, self.plan))
 

@@ -6,9 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from prefork import log, wire
-from prefork.worker.gate import Gate
-from prefork.worker.tally import Tally
+from prefork.ipc import messages as wire
+from prefork.logs import log
+from prefork.worker.accept.gate import Gate
+from prefork.worker.counters import Tally
 
 
 class Channel(Protocol):

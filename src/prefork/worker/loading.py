@@ -7,11 +7,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
-from prefork import wire
 from prefork.errors import HandlerError
-from prefork.handlers import Handler, Target
-from prefork.kinds import KINDS, capacity_of, check_accept, check_addresses
-from prefork.worker.plan import Plan
+from prefork.ipc import messages as wire
+from prefork.ipc.plan import Plan
+from prefork.kinds.shapes import KINDS, capacity_of, check_accept, check_addresses
+from prefork.kinds.targets import Handler, Target
 
 _NOT_THE_USERS: Final = (
     str(Path(__file__).parents[1]) + os.sep,
@@ -33,8 +33,8 @@ def made(target: Target, plan: Plan, datagrams: Collection[bool]) -> Handler:
     check_addresses(handler.target, handler.kind, datagrams, handler.name)
     if KINDS[handler.kind].event_loop:
         # Only here: asyncio costs memory and time that no other kind needs to spend.
-        importlib.import_module("prefork.worker.loopworker")
-        importlib.import_module("prefork.worker.loops").check_loop(settings)
+        importlib.import_module("prefork.worker.loop.worker")
+        importlib.import_module("prefork.worker.loop.loops").check_loop(settings)
     return handler
 
 

@@ -22,17 +22,18 @@ from contextlib import suppress
 from time import monotonic
 from typing import Final, NoReturn
 
-from prefork import log, wire
-from prefork.backends.linux import signal_on_parents_death, thread_count
-from prefork.backends.title import show_as
 from prefork.errors import HandlerError
-from prefork.handlers import Target, find
-from prefork.scoreboard import R_PID, W_LEAVING, Scoreboard
+from prefork.ipc import messages as wire
+from prefork.ipc.plan import Plan
+from prefork.ipc.scoreboard import R_PID, W_LEAVING, Scoreboard
+from prefork.kinds.targets import Target, find
+from prefork.logs import log
+from prefork.platform.linux import signal_on_parents_death, thread_count
+from prefork.platform.title import show_as
+from prefork.worker.accept.listeners import are_datagram
 from prefork.worker.boot import Worker, finish
-from prefork.worker.identity import settle
-from prefork.worker.inherited import are_datagram
+from prefork.worker.environment import settle
 from prefork.worker.loading import failure, made, ready
-from prefork.worker.plan import Plan
 from prefork.worker.posix import Station, inheritance
 from prefork.worker.timeouts import no_default_timeout
 

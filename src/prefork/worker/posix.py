@@ -12,23 +12,23 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from prefork import wire
-from prefork.backends.linux import signal_on_parents_death
-from prefork.backends.title import show_as
-from prefork.binding import is_datagram
-from prefork.scoreboard import Scoreboard
-from prefork.worker.channel import Channel
-from prefork.worker.gate import Gate
-from prefork.worker.identity import catch_dumps, restore_signals_in_forks, take_over
-from prefork.worker.plan import Plan, read_plan
-from prefork.worker.posixdatagram import inherit
-from prefork.worker.posixgate import BlockingGate, ExclusiveGate, FileMutex, MutexGate
+from prefork.ipc import messages as wire
+from prefork.ipc.plan import Plan, read_plan
+from prefork.ipc.scoreboard import Scoreboard
+from prefork.platform.linux import signal_on_parents_death
+from prefork.platform.title import show_as
+from prefork.sockets.binding import is_datagram
+from prefork.worker.accept.gate import Gate
+from prefork.worker.accept.posix import BlockingGate, ExclusiveGate, FileMutex, MutexGate
+from prefork.worker.accept.posix_datagrams import inherit
+from prefork.worker.environment import catch_dumps, restore_signals_in_forks, take_over
+from prefork.worker.posix_channel import Channel
 
 if TYPE_CHECKING:
     import asyncio
 
-    from prefork.worker.loopgate import LoopGate
-    from prefork.worker.tally import LoopTally
+    from prefork.worker.accept.posix_loop import LoopGate
+    from prefork.worker.counters import LoopTally
 
 
 def inheritance(arguments: Mapping[str, Sequence[int]]) -> tuple[Plan, socket.socket, int]:
@@ -79,8 +79,8 @@ class Station:
     def loop_gate(self, loop: "asyncio.AbstractEventLoop", tally: "LoopTally") -> "LoopGate":
         """Return where an event loop lets connections in."""
         # Only here: asyncio costs memory and time that no other kind needs to spend.
-        from prefork.worker.loopgate import LoopGate
-        from prefork.worker.siblings import Siblings
+        from prefork.worker.accept.peers import Siblings
+        from prefork.worker.accept.posix_loop import LoopGate
 
         siblings = Siblings(self.board, self.slot)
         return LoopGate(loop, self.listeners, self.channel, siblings, tally)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from prefork.worker.datagram import Datagram
+from prefork.worker.accept.datagrams import Datagram
 
 
 class SharedServer(socketserver.BaseServer):

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
-from prefork import log
-from prefork.listeners import peer_text
-from prefork.worker.gate import Gate
-from prefork.worker.tally import Tally
+from prefork.logs import log
+from prefork.sockets.listeners import peer_text
+from prefork.worker.accept.gate import Gate
+from prefork.worker.counters import Tally
 
 #: Called with what a gate lets in, a connection or a datagram, and the client's address.
 StreamHandler = Callable[[Any, Any], object]

@@ -13,26 +13,27 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from prefork import log, wire
-from prefork.backends.title import show_as
-from prefork.backends.win32 import Event, Mutex
-from prefork.backends.winfiles import adopted_file
-from prefork.backends.winsockets import adopted, received
-from prefork.binding import is_datagram
-from prefork.log import Log
-from prefork.scoreboard import W_LEAVING, Scoreboard
-from prefork.worker.inherited import InheritedListener
-from prefork.worker.plan import Plan, read_plan
-from prefork.worker.winchannel import Channel
-from prefork.worker.windoor import Door
-from prefork.worker.wingate import GuestGate, WindowsGate
-from prefork.worker.winstacks import dump_on
+from prefork.ipc import messages as wire
+from prefork.ipc.plan import Plan, read_plan
+from prefork.ipc.scoreboard import W_LEAVING, Scoreboard
+from prefork.logs import log
+from prefork.logs.log import Log
+from prefork.platform.title import show_as
+from prefork.platform.windows.api import Event, Mutex
+from prefork.platform.windows.files import adopted_file
+from prefork.platform.windows.sockets import adopted, received
+from prefork.sockets.binding import is_datagram
+from prefork.worker.accept.listeners import InheritedListener
+from prefork.worker.accept.windows import GuestGate, WindowsGate
+from prefork.worker.accept.windows_quiesce import Door
+from prefork.worker.windows_channel import Channel
+from prefork.worker.windows_stacks import dump_on
 
 if TYPE_CHECKING:
     import asyncio
 
-    from prefork.worker.tally import LoopTally
-    from prefork.worker.winloopgate import WindowsLoopGate
+    from prefork.worker.accept.windows_loop import WindowsLoopGate
+    from prefork.worker.counters import LoopTally
 
 #: The arbiter alone decides.  Ctrl-C does not reach a process group like ours, Ctrl-Break does.
 _IGNORED: Final = (signal.SIGINT, signal.SIGBREAK)
@@ -86,8 +87,12 @@ class Station:
     def loop_gate(self, loop: "asyncio.AbstractEventLoop", tally: "LoopTally") -> "WindowsLoopGate":
         """Return where an event loop lets connections in."""
         # Only here: asyncio costs memory and time that no other kind needs to spend.
-        from prefork.worker.siblings import Siblings
-        from prefork.worker.winloopgate import SharingGate, SharingGuestGate, WindowsLoopGate
+        from prefork.worker.accept.peers import Siblings
+        from prefork.worker.accept.windows_loop import (
+            SharingGate,
+            SharingGuestGate,
+            WindowsLoopGate,
+        )
 
         siblings = Siblings(self.board, self.slot)
         kind = SharingGuestGate if self._has_strangers else SharingGate
@@ -127,7 +132,7 @@ def _fitting(listener: socket.socket) -> socket.socket:
     if not is_datagram(listener):
         return listener
     # Only here: few serve them.
-    from prefork.worker.windatagram import DatagramListener
+    from prefork.worker.accept.windows_datagrams import DatagramListener
 
     return DatagramListener(fileno=listener.detach())
 

@@ -8,14 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from prefork.backends.win32 import Event, Mutex
-from prefork.backends.winfiles import memory_file
-from prefork.scoreboard import H_USED, R_STATE, STATES, Scoreboard
-from prefork.worker.aio import Connections, Terms
-from prefork.worker.loops import loop_factory
-from prefork.worker.siblings import Siblings
-from prefork.worker.tally import LoopTally
-from prefork.worker.winloopgate import SharingGate, WindowsLoopGate
+from prefork.ipc.scoreboard import H_USED, R_STATE, STATES, Scoreboard
+from prefork.platform.windows.api import Event, Mutex
+from prefork.platform.windows.files import memory_file
+from prefork.worker.accept.peers import Siblings
+from prefork.worker.accept.windows_loop import SharingGate, WindowsLoopGate
+from prefork.worker.counters import LoopTally
+from prefork.worker.loop.connections import Connections, Terms
+from prefork.worker.loop.loops import loop_factory
 
 LIMIT = 10  #: seconds that anything may take
 LOOPS_ROW = 99  #: of the loop that all workers here share; their own rows tell what a test likes

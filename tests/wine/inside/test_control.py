@@ -13,14 +13,14 @@ from time import perf_counter
 
 import pytest
 
-from prefork.addresses import parse_address
-from prefork.backends.loopback import socket_pair
-from prefork.cli.client import Control
-from prefork.cli.winwait import pause, until_gone
-from prefork.control import CLIENTS_LIMIT, ControlServer
-from prefork.endpoints.loopback import LoopbackEndpoint
-from prefork.endpoints.secret import Secret
+from prefork.cli.windows_wait import pause, until_gone
+from prefork.control.client import Control
+from prefork.control.loopback import LoopbackEndpoint
+from prefork.control.server import CLIENTS_LIMIT, ControlServer
+from prefork.control.token import Secret
 from prefork.errors import ControlError
+from prefork.platform.socket_pair import socket_pair
+from prefork.sockets.addresses import parse_address
 
 
 class Running:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from prefork.backends.win32 import Mutex
+from prefork.platform.windows.api import Mutex
 
 HANDLERS = """
 import socketserver

@@ -2,8 +2,8 @@
 
 import pytest
 
-from prefork.backends.lookup import find_program
 from prefork.errors import HandlerError
+from prefork.platform.lookup import find_program
 
 
 @pytest.fixture

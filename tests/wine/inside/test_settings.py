@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from prefork import handlers
 from prefork.cli import main
+from prefork.kinds import targets as handlers
 
 MODULES = [
     "addresses",

@@ -9,7 +9,7 @@ from ctypes import wintypes
 
 import pytest
 
-from prefork.backends.win32 import (
+from prefork.platform.windows.api import (
     Event,
     Handle,
     Mutex,
@@ -87,7 +87,7 @@ def test_a_mutex_is_had_after_its_owner_has_died():
     name = "prefork-test-abandoned"
     with Mutex.create(name) as mutex:
         script = (
-            "import os; from prefork.backends.win32 import Mutex, Waits; "
+            "import os; from prefork.platform.windows.api import Mutex, Waits; "
             f"mutex = Mutex.create({name!r}); assert mutex.existed; "
             "assert Waits([mutex.value]).wait(1) == 0; os.write(1, b'taken'); os.read(0, 1)"
         )

@@ -8,12 +8,12 @@ import threading
 import pytest
 from test_win32 import open_handles, opened
 
-from prefork.backends.loopback import socket_pair
-from prefork.backends.win32 import Waits
-from prefork.backends.windows import KILLED, WindowsBackend
-from prefork.backends.winfiles import content_of, handle_of, memory_file
-from prefork.backends.winsockets import adopted
 from prefork.core.states import ExitStatus
+from prefork.platform.socket_pair import socket_pair
+from prefork.platform.windows.api import Waits
+from prefork.platform.windows.files import content_of, handle_of, memory_file
+from prefork.platform.windows.processes import KILLED, WindowsBackend
+from prefork.platform.windows.sockets import adopted
 
 
 @pytest.fixture

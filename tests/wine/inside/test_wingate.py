@@ -7,8 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from prefork.backends.win32 import Event, Mutex, Waits
-from prefork.worker.wingate import WindowsGate
+from prefork.platform.windows.api import Event, Mutex, Waits
+from prefork.worker.accept.windows import WindowsGate
 
 
 class World:

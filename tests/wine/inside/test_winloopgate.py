@@ -6,7 +6,7 @@ from time import monotonic
 import pytest
 from loopworld import for_a_while, in_loop, until, world
 
-from prefork.scoreboard import W_ACTIVE, W_TURN_SINCE
+from prefork.ipc.scoreboard import W_ACTIVE, W_TURN_SINCE
 
 __all__ = ["world"]  # a fixture
 

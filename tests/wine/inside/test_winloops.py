@@ -11,12 +11,12 @@ from types import SimpleNamespace
 import pytest
 from loopworld import LIMIT, LOOPS_ROW, for_a_while, in_loop, settings, until, world
 
-from prefork import log
-from prefork.backends.winfiles import memory_file
 from prefork.errors import HandlerError
-from prefork.handlers import Handler
-from prefork.scoreboard import W_ACTIVE, W_HANDLED, W_TURN_SINCE, Scoreboard
-from prefork.worker.loops import SELECTABLE, loop_factory
+from prefork.ipc.scoreboard import W_ACTIVE, W_HANDLED, W_TURN_SINCE, Scoreboard
+from prefork.kinds.targets import Handler
+from prefork.logs import log
+from prefork.platform.windows.files import memory_file
+from prefork.worker.loop.loops import SELECTABLE, loop_factory
 
 __all__ = ["world"]  # a fixture
 

@@ -10,8 +10,8 @@ from collections import deque
 
 import pytest
 
-from prefork.arbiter.winwatch import PipeWatch
-from prefork.backends.winpipes import output_pipe
+from prefork.arbiter.programs.windows_pipes import PipeWatch
+from prefork.platform.windows.pipes import output_pipe
 
 AT_ONCE = 4096
 

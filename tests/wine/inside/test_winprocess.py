@@ -7,9 +7,9 @@ import sys
 import pytest
 from test_win32 import open_handles, opened
 
-from prefork.backends.win32 import Event, Job, Waits
-from prefork.backends.winfiles import content_of, handle_of, memory_file
-from prefork.backends.winprocess import interpreter, start
+from prefork.platform.windows.api import Event, Job, Waits
+from prefork.platform.windows.files import content_of, handle_of, memory_file
+from prefork.platform.windows.process import interpreter, start
 
 
 @pytest.fixture

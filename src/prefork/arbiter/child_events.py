@@ -1,0 +1,107 @@
+"""What becomes known of the arbiter's processes: told to pool and log, each thing once."""
+
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from prefork.arbiter.scoreboard_writer import Board
+from prefork.core.events import (
+    IncidentRecorded,
+    LimitsChanged,
+    LoadFailed,
+    WorkerReady,
+    WorkerResumed,
+    WorkerSuspended,
+)
+from prefork.core.pool import Pool
+from prefork.core.states import MOLD
+from prefork.incidents import guilty_frame, write_incident
+from prefork.kinds.shapes import KINDS
+from prefork.logs.log import Log
+from prefork.platform.child import Child
+
+
+class News:
+    """Knows the pool, the scoreboard and the log, and no process but by its handle."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        board: Board,
+        log: Log,
+        incidents: Path | None,
+        loop_maximum: int | None,
+    ) -> None:
+        self.pool = pool
+        self.board = board
+        self.log = log
+        self.load_failure_told = False
+        self._incidents = incidents
+        self._loop_maximum = loop_maximum
+        self._kind = ""
+
+    def started(self, child: Child) -> None:
+        """Enter a process that exists."""
+        self.board.occupy(child)
+        self.log.info("worker started" if child.slot != MOLD else "mold started", **fields(child))
+
+    def kind(self, kind: str, capacity: int, now: float) -> None:
+        """Take note of what the workers serve: only who loads the target can tell."""
+        if not kind or self._kind == kind:
+            return
+        self._kind = kind
+        self.board.describe_kind(kind)
+        self.log.info("target loaded", kind=kind, capacity=capacity)
+        maximum = self._loop_maximum
+        if maximum is not None and KINDS[kind].event_loop:
+            minimum = min(self.pool.limits.scaling.minimum, maximum)
+            self.pool.apply(LimitsChanged(minimum, maximum), now)
+
+    def ready(self, child: Child, capacity: int | None, now: float) -> None:
+        """Say that ``child`` counts as capacity from now on."""
+        self.pool.apply(WorkerReady(child.slot, capacity), now)
+        if child.slot == MOLD:
+            self.log.info("mold ready", **fields(child))
+        else:
+            self.log.info("worker ready", **fields(child), after=self.board.age(child, now))
+
+    def load_failure(self, child: Child, reason: str, traceback: str) -> None:
+        """Log the reason and the traceback once, however many workers meet with it."""
+        if not self.load_failure_told:
+            self.load_failure_told = True
+            told: dict[str, Any] = {**fields(child), "reason": reason}
+            if traceback:
+                told["traceback"] = traceback
+            self.log.error("target cannot be loaded", **told)
+        self.pool.apply(LoadFailed(child.slot, reason), monotonic())
+
+    def suspended(self, child: Child) -> None:
+        """Say that somebody has stopped ``child``."""
+        self.log.warning("worker suspended", **fields(child))
+        self.pool.apply(WorkerSuspended(child.slot), monotonic())
+
+    def resumed(self, child: Child) -> None:
+        """Say that ``child`` goes on."""
+        self.log.info("worker resumed", **fields(child))
+        self.pool.apply(WorkerResumed(child.slot), monotonic())
+
+    def hung(self, child: Child, held: dict[str, Any], report: dict[str, Any]) -> None:
+        """Write the incident of ``child``, which is killed then."""
+        path = write_incident(self._incidents, {"what": "worker hung", **held, **report})
+        self.log.error(
+            "worker hung" if child.slot != MOLD else "mold hung",
+            **fields(child),
+            **held,
+            where=guilty_frame(report["stacks"]),
+            kernel=report["kernel"].get("wchan"),
+            incident=path,
+        )
+        self.pool.apply(IncidentRecorded(child.slot), monotonic())
+
+
+def fields(child: Child) -> dict[str, Any]:
+    """Return how the log names ``child``."""
+    named = {"slot": child.slot, "generation": child.generation, "pid": child.pid}
+    if child.slot == MOLD:
+        del named["slot"]
+    return named

@@ -1,0 +1,1 @@
+"""What only ``prefork exec`` needs."""

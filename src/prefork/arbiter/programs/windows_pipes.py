@@ -1,0 +1,58 @@
+"""Which pipes have something to read, told to the loop: no wait for sockets knows (Windows)."""
+
+# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
+
+import sys
+
+assert sys.platform == "win32"
+
+import contextlib
+import selectors
+from collections import deque
+from collections.abc import Callable
+
+from prefork.platform.socket_pair import socket_pair
+from prefork.platform.windows.pipes import Pipe
+
+
+class PipeWatch:
+    """For pipes what a selector is for sockets."""
+
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        self._readers: dict[Pipe, Callable[[], object]] = {}
+        self._changed: deque[Pipe] = deque()  #: threads of the system's put them here
+        self._bell, self._rope = socket_pair()
+        self._bell.setblocking(False)
+        self._rope.setblocking(False)
+        self._selector = selector
+        selector.register(self._bell, selectors.EVENT_READ, self._hear)
+
+    def close(self) -> None:
+        """Tell nobody any more; when all pipes are closed."""
+        self._selector.unregister(self._bell)
+        self._bell.close()
+        self._rope.close()
+
+    def note(self, pipe: Pipe) -> None:
+        """Note that ``pipe`` has something new; from any thread."""
+        self._changed.append(pipe)
+        with contextlib.suppress(BlockingIOError):  # full: then the loop wakes anyway
+            self._rope.send(b".")
+
+    def register(self, pipe: Pipe, events: int, read: Callable[[], object], /) -> None:
+        """Have the loop call ``read`` whenever ``pipe`` has something."""
+        del events
+        self._readers[pipe] = read
+        self.note(pipe)  # it may have had something before, and says so only once
+
+    def unregister(self, pipe: Pipe, /) -> None:
+        """Leave ``pipe`` alone; raises KeyError when it is."""
+        del self._readers[pipe]
+
+    def _hear(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._bell.recv(4096)
+        # What comes meanwhile is for the next turn.
+        for pipe in dict.fromkeys(self._changed.popleft() for _ in range(len(self._changed))):
+            if (read := self._readers.get(pipe)) is not None:
+                read()

@@ -1,0 +1,132 @@
+"""Where this server keeps its scoreboard, control socket and incidents.
+
+None of them is a reason not to start: without a place of its own, a server serves, says in one
+line what operators will miss, and keeps its scoreboard in memory.
+"""
+
+import atexit
+import contextlib
+import gc
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from prefork.ipc import run_files as runtime
+from prefork.ipc.scoreboard import SIZE
+from prefork.logs.log import Log
+from prefork.platform.system import memory_file
+from prefork.settings import Settings
+
+_MISSING: Final = "status, incidents"
+
+#: What opening the file of a name says that somebody else has.
+_TAKEN: Final = (
+    (FileExistsError, BlockingIOError, PermissionError)
+    if sys.platform == "win32"
+    else (FileExistsError, BlockingIOError)
+)
+
+#: Of an open file: no child inherits it, and its bytes are bytes.
+if sys.platform == "win32":
+    _ALONE: Final = os.O_NOINHERIT | os.O_BINARY
+else:
+    _ALONE: Final = os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What was found."""
+
+    settings: Settings  #: with the name by which the server can be found
+    scoreboard: int  #: descriptor
+    control: str | None  #: address to listen on for operators
+    incidents: Path | None  #: directory
+    secret: Path | None = None  #: file for what operators have to know, where they could be anybody
+
+
+@contextlib.contextmanager
+def claim_places(settings: Settings, log: Log) -> Iterator[Places]:
+    """Take the files of ``settings.name``, or what can be had; give them back at the end."""
+    directory = runtime.writable_directory()
+    if directory is None:
+        tried = ", ".join(str(each) for each in runtime.directories())
+        log.warning("no place for the run-time files", tried=tried, missing=_MISSING)
+        yield _without_directory(settings)
+        return
+    settings = _with_free_name(settings, directory, log)
+    try:
+        try:
+            path, fd = _claimed(settings.name, directory)
+        except _TAKEN:  # by who has just come, or, on Windows, by who still reads of the dead
+            settings = _renamed(settings, None, log)
+            path, fd = _claimed(settings.name, directory)
+    except OSError as error:
+        tried = f"{error.filename or directory}: {error.strerror}"
+        log.warning("no place for the run-time files", tried=tried, missing=_MISSING)
+        yield _without_directory(settings)
+        return
+    stem = runtime.file_stem(settings.name)
+    control = directory / f"{stem}{runtime.CONTROL}"
+    auto = "tcp://127.0.0.1:0" if sys.platform == "win32" else f"unix:{control}"
+    addresses = {"auto": auto, "off": None}
+    try:
+        yield Places(
+            settings,
+            fd,
+            addresses.get(settings.control, settings.control),
+            directory / f"{stem}{runtime.INCIDENTS}",
+            control if sys.platform == "win32" else None,
+        )
+    finally:
+        if sys.platform == "win32":
+            atexit.register(_remove_unmapped, path, fd)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _remove_unmapped(path: Path, fd: int) -> None:
+    """Remove the scoreboard; Windows does not as long as anybody has it open or mapped."""
+    gc.collect()  # our own views of it
+    os.close(fd)
+    with contextlib.suppress(OSError):  # somebody reads it: then a next server does
+        path.unlink()
+
+
+def _claimed(name: str, directory: Path) -> tuple[Path, int]:
+    """Return the new scoreboard file of the server ``name``, and its descriptor; raises OSError.
+
+    It has room for all of it.
+    """
+    path = directory / f"{runtime.file_stem(name)}{runtime.SCOREBOARD}"
+    path.unlink(missing_ok=True)  # a dead server's
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _ALONE, 0o600)
+    try:
+        if sys.platform == "linux":
+            os.posix_fallocate(fd, 0, SIZE)
+        runtime.hold(fd)
+    except OSError:
+        os.close(fd)
+        path.unlink()
+        raise
+    return path, fd
+
+
+def _without_directory(settings: Settings) -> Places:
+    control = None if settings.control in ("auto", "off") else settings.control
+    return Places(settings, memory_file("scoreboard"), control, None)
+
+
+def _with_free_name(settings: Settings, directory: Path, log: Log) -> Settings:
+    """Return ``settings`` with a name that no living server of ours bears."""
+    path = directory / f"{runtime.file_stem(settings.name)}{runtime.SCOREBOARD}"
+    other = runtime.server_of(path)
+    return settings if other is None else _renamed(settings, other.pid, log)
+
+
+def _renamed(settings: Settings, by: int | None, log: Log) -> Settings:
+    free = f"{settings.name}-{os.getpid()}"
+    log.warning("name is taken", name=settings.name, by=by, instead=free)
+    return replace(settings, name=free)

@@ -1,0 +1,1 @@
+"""The control socket: server, client, Unix and loopback transports, token."""

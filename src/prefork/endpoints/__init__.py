@@ -1,1 +1,0 @@
-"""Where operators connect: a Unix socket, or the loopback interface, which needs a token."""

@@ -1,0 +1,1 @@
+"""What the processes of one server share: messages, the scoreboard, the plan, the run's files."""

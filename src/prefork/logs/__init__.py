@@ -1,0 +1,1 @@
+"""The log, and writing it without blocking."""

@@ -1,0 +1,54 @@
+"""What the arbiter holds of a process on Windows, and what its exit code says."""
+
+# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
+
+import sys
+
+assert sys.platform == "win32"
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from prefork.core.states import ExitStatus
+from prefork.platform.child import Child
+from prefork.platform.windows.api import Event, Job, RegisteredWait
+from prefork.platform.windows.process import Process
+
+#: The exit code of whom we kill: what a shell calls a death by SIGKILL.
+KILLED: Final = 137
+
+#: Exit codes by which the system, or the C library, ends a process that made a mistake.
+_FAULTS: Final = {
+    0xC0000005: "SIGSEGV",  # STATUS_ACCESS_VIOLATION
+    0xC00000FD: "SIGSEGV",  # STATUS_STACK_OVERFLOW
+    0xC000001D: "SIGILL",  # STATUS_ILLEGAL_INSTRUCTION
+    0xC0000094: "SIGFPE",  # STATUS_INTEGER_DIVIDE_BY_ZERO
+    0xC0000374: "SIGABRT",  # STATUS_HEAP_CORRUPTION
+    0xC0000409: "SIGABRT",  # STATUS_STACK_BUFFER_OVERRUN, which abort() ends with
+    0xC000013A: "SIGINT",  # STATUS_CONTROL_C_EXIT
+}
+
+
+@dataclass(slots=True)
+class WindowsChild(Child):
+    """A process, and what we need to hear of it and to end it."""
+
+    process: Process | None = None  #: None once it is gone
+    job: Job | None = None  #: of a program: what it leaves behind goes with it
+    stacks: Event = field(default_factory=lambda: Event.create(resets=True))  #: asks for a dump
+    exit_wait: RegisteredWait | None = None
+
+    def close(self) -> None:
+        """Let go of what we hold for it."""
+        super(WindowsChild, self).close()
+        self.stacks.close()
+        if self.job is not None:
+            self.job.close()
+
+
+def exit_status(code: int, child: Child) -> ExitStatus:
+    """Return how ``child`` ended, whose exit code is ``code``, in the words of POSIX."""
+    if child.doomed and code == KILLED:
+        return ExitStatus(signal="SIGKILL")
+    fault = _FAULTS.get(code)
+    return ExitStatus(signal=fault) if fault else ExitStatus(code=code)

@@ -1,0 +1,150 @@
+"""What a setting asks of an operating system that it does not have, and what is right there."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from prefork.settings.sentences import UNSAID, sentence
+from prefork.settings.sources import Layer, Surroundings
+
+#: select() takes 512 sockets on Windows, of which the arbiter needs some for itself, and for
+#: operators.
+MOST_ON_WINDOWS: Final = 400
+
+#: The same of a loop = selector: it has one of its own, and handlers may have some.
+MOST_SELECTED: Final = 500
+
+#: The converted values of the settings that are right by themselves.
+Values = Mapping[str, Any]
+#: The setting, which of its values are not possible, and what would be.
+_Rule = tuple[str, Callable[[Any], bool], str]
+
+
+def _any(_: Any) -> bool:
+    return True
+
+
+def _is_0(value: float) -> bool:
+    return value == 0
+
+
+def _any_but_0(value: float) -> bool:
+    return value != 0
+
+
+def _too_many(workers: tuple[int, int]) -> bool:
+    return workers[1] > MOST_ON_WINDOWS
+
+
+def _one_of(*words: str) -> Callable[[str], bool]:
+    return lambda value: value in words
+
+
+def _begins(*starts: str) -> Callable[[str], bool]:
+    return lambda value: value.startswith(starts)
+
+
+_ACCOUNT: Final = (
+    "on Windows the workers run as the account that prefork runs as; start it as the one they "
+    "shall have"
+)
+_ON_WINDOWS: Final[tuple[_Rule, ...]] = (
+    ("user", _any, _ACCOUNT),
+    ("group", _any, _ACCOUNT),
+    ("umask", _any, "Windows has none; a file inherits from its directory who may do what with it"),
+    (
+        "nice",
+        _any_but_0,
+        "Windows has priority classes in its place; start /belownormal prefork … gives a lower "
+        "one, to the workers as well",
+    ),
+    ("start", _one_of("fork"), "Windows cannot fork a process; auto and spawn are possible"),
+    (
+        "accept",
+        _one_of("blocking", "exclusive"),
+        "on Windows the workers take turns by an accept mutex; auto and mutex are possible",
+    ),
+    (
+        "accept-mutex",
+        _any,
+        "on Windows the accept mutex is one of Windows' own; leave this out, and give that a name "
+        "by accept-mutex-name if foreign programs take part",
+    ),
+    (
+        "bind",
+        _begins("unix:", "unixgram:"),
+        "on Windows no Unix sockets are served; tcp:// and udp:// are, as in tcp://127.0.0.1:8000, "
+        "which other machines do not reach either",
+    ),
+    ("control", _begins("unix:"), "on Windows it is auto, off or tcp://127.0.0.1:PORT"),
+    (
+        "loop",
+        _one_of("uvloop"),
+        "there is no uvloop for Windows; auto, asyncio, proactor and selector are possible",
+    ),
+    (
+        "stop-signal",
+        _any,
+        "Windows has no signals; a program is asked to end by Ctrl-Break",
+    ),
+    (
+        "ready-after",
+        _is_0,
+        "on Windows a program has no way to say READY=1; it counts as ready after a time",
+    ),
+    (
+        "workers",
+        _too_many,
+        f"on Windows there are at most {MOST_ON_WINDOWS}: each has a socket to the arbiter, which "
+        "can wait for 512 there",
+    ),
+)
+_ELSEWHERE: Final[tuple[_Rule, ...]] = (
+    (
+        "accept-mutex-name",
+        _any,
+        "only on Windows do mutexes have names; the locks of accept-mutex, flock and fcntl, "
+        "have none",
+    ),
+    ("control", _begins("tcp:"), "that is for Windows; here it is auto, off or a unix: address"),
+    (
+        "loop",
+        _one_of("proactor", "selector"),
+        "that is a loop of Windows; auto, asyncio and uvloop are possible here",
+    ),
+)
+
+
+def is_offered(name: str, platform: str) -> bool:
+    """Tell whether the setting ``name`` is one of ``platform`` at all, whatever its value."""
+    rules = _ON_WINDOWS if platform == "win32" else _ELSEWHERE
+    return not any(name == refused and is_unfit is _any for refused, is_unfit, _ in rules)
+
+
+def unfit(values: Values, given: Layer, surroundings: Surroundings) -> Iterator[str]:
+    """Yield a sentence for each setting that the operating system has no means for.
+
+    What nobody has said is never unfit: it is only a word for what suits the system.
+    """
+    for name, is_unfit, right in _ON_WINDOWS if surroundings.is_windows else _ELSEWHERE:
+        if given[name].source in UNSAID or name not in values:
+            continue
+        value = values[name]
+        if isinstance(value, tuple) and name == "bind":
+            shown = [each for each in value if is_unfit(each)]
+        else:
+            shown = [given[name].texts[-1]] if value is not None and is_unfit(value) else []
+        for text in shown:
+            yield sentence(name, text, given[name], right)
+    yield from _too_many_selected(values, given, surroundings)
+
+
+def _too_many_selected(values: Values, given: Layer, surroundings: Surroundings) -> Iterator[str]:
+    held = values.get("concurrency", 0)
+    if surroundings.is_windows and values.get("loop") == "selector" and held > MOST_SELECTED:
+        yield sentence(
+            "concurrency",
+            given["concurrency"].texts[-1],
+            given["concurrency"],
+            f"loop = selector ({given['loop'].source}) holds at most {MOST_SELECTED} connections; "
+            "loop = proactor holds any number",
+        )

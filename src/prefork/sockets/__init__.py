@@ -1,0 +1,1 @@
+"""Sockets: addresses, binding and adopting, listeners, what waits in them, closing without loss."""

@@ -1,0 +1,1 @@
+"""The gates, blocking and for event loops, and their platforms' versions."""

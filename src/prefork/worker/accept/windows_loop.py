@@ -1,0 +1,176 @@
+"""The gate of workers with an event loop on Windows: a thread stands at it and hands in.
+
+A listener cannot be shared by loops of Windows' own kind, for it belongs to the completion port of
+the first, and no loop can wait for the accept mutex.  What a blocking worker does at the gate, a
+thread does here, by leave of the loop and for one connection at a time.
+
+The loop gives leave when the last connection has had its first turn and there is room for another.
+Who has the mutex when a client comes, passes it on if its own loop is stuck, or if a sibling is
+clearly idler: siblings with room stand at the mutex, too.
+"""
+
+# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
+
+import sys
+
+assert sys.platform == "win32"
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import Any, Final
+
+from prefork.ipc.scoreboard import W_TURN_SINCE
+from prefork.platform.windows.api import Event, Waits
+from prefork.worker.accept.peers import Siblings
+from prefork.worker.accept.windows import GuestGate, Taken, WindowsGate
+from prefork.worker.counters import LoopTally
+from prefork.worker.windows_channel import Channel
+
+#: Seconds that a sibling has to take the connection that is left to it; then we take it.
+PASS_PATIENCE: Final = 0.002
+#: Seconds after which our loop counts as stuck; Windows' clock may go in steps of 16 ms.
+_LONG_TURN: Final = 0.02
+
+
+class PassedOn(Exception):  # noqa: N818  (no error: it ends a wait)
+    """The mutex has been given up, for another is to take the next connection."""
+
+
+class SharingGate(WindowsGate):
+    """The gate, at which who has the mutex may leave the next connection to others."""
+
+    #: Called by whoever has the mutex, before it takes a connection; may raise PassedOn.
+    before_taking: Callable[[], None]
+
+    def _take_from(self, listeners: Iterable[socket.socket]) -> Taken | None:
+        self.before_taking()
+        return super()._take_from(listeners)
+
+
+class SharingGuestGate(GuestGate, SharingGate):
+    """The same, for listeners at which siblings may wait that are none of ours."""
+
+
+class WindowsLoopGate:
+    """Lets connections into an event loop, one at a turn."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        gate: SharingGate,
+        channel: Channel,
+        siblings: Siblings,
+        tally: LoopTally,
+    ) -> None:
+        self.left = loop.create_future()  #: done when it is time to leave, and nothing is taken
+        self._loop = loop
+        self._gate = gate
+        self._channel = channel
+        self._siblings = siblings
+        self._tally = tally
+        self._leave_given = Event.create(resets=True)
+        self._leave = Waits([self._leave_given.value])
+        self._thread = threading.Thread(target=self._stand, name="gate", daemon=True)
+        self._standing = False  #: the thread has leave to take one more
+        self._passed = False  #: what comes next has been left to a sibling already
+        self._fresh: set[int] = set()  #: connections that have not had their first turn
+        gate.before_taking = self._pass_on
+
+    def open(self, take: Callable[[socket.socket, Any], int], limit: int) -> None:
+        """Begin to hand connections and their addresses to ``take``, ``limit`` at a time.
+
+        ``take`` returns the token by which they are named later.
+        """
+        self._take = take
+        self._limit = limit
+        self._thread.start()
+        self._give_leave()
+
+    def close(self) -> None:
+        """Let go of everything; ``left`` is done."""
+        self._thread.join()
+        self._leave_given.close()
+
+    def settled(self, token: int) -> None:
+        """Note that a connection has had its first turn.
+
+        What it has sent by now is handled in this turn, or in the next when it has to be fetched
+        by an overlapped call; and the thread goes at once, not when the turn has ended.
+        """
+        self._loop.call_soon(self.finished, token)
+
+    def finished(self, token: int) -> None:
+        """Note that a connection has ended: there is room for another."""
+        self._fresh.discard(token)
+        self._give_leave()
+
+    def _give_leave(self) -> None:
+        """Let the thread take one connection, if nothing speaks against it."""
+        if not self._standing and not self._fresh and self._tally.active < self._limit:
+            self._standing = True
+            self._leave_given.set()
+
+    def _on_arrival(self, connection: socket.socket, address: object) -> None:
+        self._standing = False
+        connection.setblocking(False)
+        self._fresh.add(self._take(connection, address))
+
+    def _on_pass(self) -> None:
+        self._loop.call_later(PASS_PATIENCE, self._come_back)
+
+    def _come_back(self) -> None:
+        self._standing = False
+        self._give_leave()
+
+    # What follows is run by the thread.
+
+    def _stand(self) -> None:
+        tell = self._loop.call_soon_threadsafe
+        try:
+            while self._stand_once():
+                pass
+        except BaseException as error:  # noqa: BLE001 (a worker that takes no more must end)
+            tell(self.left.set_exception, error)
+        else:
+            tell(self.left.set_result, None)
+
+    def _stand_once(self) -> bool:
+        """Wait for leave and a connection; tell whether there will be more.
+
+        Also when it is time to leave, for the last ones see to who waits at the server's end.
+        """
+        self._leave.wait()
+        try:
+            accepted = self._gate.accept()
+        except PassedOn:
+            self._loop.call_soon_threadsafe(self._on_pass)
+            return True
+        if accepted is None:
+            return False
+        self._loop.call_soon_threadsafe(self._on_arrival, *accepted)
+        return True
+
+    def _pass_on(self) -> None:
+        """Raise PassedOn if the next connection is better off elsewhere.
+
+        What has been left to a sibling and is there still, is ours: nobody has room who stands at
+        the mutex.  But whatever comes to a loop that is stuck would wait until it goes on.
+        """
+        if self._is_stuck():
+            raise PassedOn
+        self._passed = not self._passed and self._idler_exists()
+        if self._passed:
+            raise PassedOn
+
+    def _is_stuck(self) -> bool:
+        turn_began = self._tally.row.clock[W_TURN_SINCE]  # 0 while the loop sleeps
+        return 0 < turn_began <= monotonic() - _LONG_TURN
+
+    def _idler_exists(self) -> bool:
+        # Siblings that are not seen to leave may be about to: at the server's end all do.
+        return (
+            not self._channel.leaving and self._siblings.idler_than(self._tally.active) is not None
+        )

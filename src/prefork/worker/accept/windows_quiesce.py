@@ -1,0 +1,104 @@
+"""Shutting a listener's door from inside, at the server's end (Windows).
+
+When its last handle closes, whoever is queued at a listener is reset.  A system that can refuse
+clients before that (``doors.refuse_connections``) leaves nothing to do here.  Otherwise the queue
+has been cut to one place (``listen(0)``), and who finds it empty takes that place himself: from
+then on no client gets in, and each is refused when the listener closes.
+"""
+
+# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
+
+import sys
+
+assert sys.platform == "win32"
+
+import select
+import socket
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from typing import Final
+
+from prefork.ipc.scoreboard import (
+    H_STATE,
+    H_USED,
+    R_STATE,
+    SERVER_STATES,
+    STATES,
+    W_LEAVING,
+    Scoreboard,
+)
+from prefork.sockets.quiesce import is_refusing
+
+#: Seconds for a connection to ourselves; it takes less than a hundredth of that.
+_PATIENCE: Final = 0.01
+_LEAVING, _SHUT = 1, 2  #: in W_LEAVING: who takes no more, and who has also shut the door
+_LIVING: Final = tuple(map(STATES.index, ("starting", "ready", "draining")))
+_STOPPING: Final = SERVER_STATES.index("stopping")
+
+
+class Door:
+    """The listeners' door, which the last worker to leave has to shut."""
+
+    def __init__(self, board: Scoreboard, slot: int, listeners: Sequence[socket.socket]) -> None:
+        """Shut ``listeners``, which end with this server."""
+        self._listeners = listeners
+        self._header = board.header
+        self._leaving = board.column(W_LEAVING)
+        self._states = board.record_column(R_STATE)
+        self._slot = slot
+        self._plugs: dict[socket.socket, socket.socket] = {}  # kept open as long as we live
+
+    @property
+    def may_be_ours(self) -> bool:
+        """Whether the server ends, and nobody has shut the door yet."""
+        leaving = self._leaving[: self._header[H_USED]].tolist()
+        ends = self._header[H_STATE] == _STOPPING
+        return ends and _SHUT not in leaving and bool(self._listeners)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether also nobody else takes clients any more.
+
+        Only the accept mutex's owner can tell: then who is to leave takes no more turn.
+        """
+        # Of two who look at the same time, each knows that the other one leaves.
+        self._leaving[self._slot] = _LEAVING
+        if not self.may_be_ours:
+            return False
+        leaving = self._leaving[: self._header[H_USED]].tolist()
+        return not any(
+            state in _LIVING and not leaves
+            for state, leaves in zip(self._states, leaving, strict=False)
+        )
+
+    @property
+    def open_ones(self) -> list[socket.socket]:
+        """The listeners at which others than we ourselves may wait."""
+        return [listener for listener in self._listeners if listener not in self._plugs]
+
+    def shut(self) -> None:
+        """Shut all listeners, if no client is faster; then the next turn is for that one.
+
+        Only the accept mutex's owner may try.
+        """
+        if all([self._shut(listener) for listener in self.open_ones]):
+            self._leaving[self._slot] = _SHUT
+
+    def _shut(self, listener: socket.socket) -> bool:
+        if listener.type == socket.SOCK_DGRAM or is_refusing(listener):
+            return True
+        with ExitStack() as unwanted:
+            plug = unwanted.enter_context(socket.socket(listener.family))
+            plug.setblocking(False)
+            with suppress(OSError):  # under way; or not possible, as will be seen
+                plug.connect(_reachable(listener))
+            if select.select([], [plug], [], _PATIENCE)[1]:
+                unwanted.pop_all()
+                self._plugs[listener] = plug
+        return listener in self._plugs
+
+
+def _reachable(listener: socket.socket) -> tuple[str | int, ...]:
+    """Return where a client of this machine finds ``listener``."""
+    host, *rest = listener.getsockname()
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), *rest

@@ -1,0 +1,158 @@
+"""The worker's end of its channel: says when it is ready, hears when it is to leave."""
+
+# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
+
+import sys
+
+assert sys.platform != "win32"
+
+import contextlib
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from prefork.ipc import messages as wire
+from prefork.ipc.scoreboard import W_LEAVING, Row
+from prefork.logs import log
+
+
+class Channel:
+    """Hears the arbiter's bytes: DRAIN, or the end of the stream when the arbiter is gone.
+
+    How a worker that blocks in accept(2) leaves without a race: a signal makes it look at the
+    channel, and when it is to leave, a socket that does not listen is duplicated over its
+    listener.  The interrupted accept is repeated by Python and fails with EINVAL; one that has
+    just succeeded keeps its connection, and the next one fails.  No exception is ever raised
+    between accept's return and the moment the connection is owned.  A signal that comes just
+    before the system call does not interrupt it: the arbiter repeats it until the row says that
+    we are leaving.
+    """
+
+    def __init__(self, sock: socket.socket, row: Row) -> None:
+        self.socket = sock
+        self.leaving = False  #: take no more
+        self.orphaned = False  #: the arbiter is gone
+        self._row = row
+        self._dead = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._when_leaving: list[tuple[int, int]] = []
+        self._when_orphaned: list[tuple[int, int]] = []
+        self._then: Callable[[], None] = _nothing
+        self._before_orphaned: Callable[[], None] = _nothing
+        self._when_nudged: Callable[[], None] = _nothing
+        self._bell, self._bell_rope = os.pipe()
+
+    def attend_on_signal(self) -> None:
+        """Look at the channel whenever the arbiter, or its death, sends NUDGE."""
+        signal.signal(wire.NUDGE, self._on_nudge)
+        self.attend()
+
+    def register(self, poll: "select.poll | select.epoll") -> None:
+        """Have ``poll`` wake up when there is something to hear, or when it is time to leave.
+
+        The signal's handler may hear it just before ``poll`` begins to wait, and then there is
+        nothing left to read: so what has been heard also rings a bell, which never stops.
+        """
+        poll.register(self.socket.fileno(), select.POLLIN)
+        poll.register(self._bell, select.POLLIN)
+
+    @property
+    def audible(self) -> tuple[int, ...]:
+        """What an event loop has to watch, as ``register`` has a poll do it; see ``attend``.
+
+        Nothing that has been heard for good is among it: it would wake the loop for ever.
+        """
+        if self.orphaned:
+            return ()
+        return (self.socket.fileno(),) if self.leaving else (self.socket.fileno(), self._bell)
+
+    def call(self, *, when_nudged: Callable[[], None], before_orphaned: Callable[[], None]) -> None:
+        """Have these called from the signal's handler: after each NUDGE, for a sibling may have
+        sent it, and before the listeners are let go of.
+        """
+        self._when_nudged, self._before_orphaned = when_nudged, before_orphaned
+
+    def call_nobody(self) -> None:
+        """Take the last ``call`` back."""
+        self._when_nudged = self._before_orphaned = _nothing
+
+    def close(self) -> None:
+        """Let go of everything; for processes that are none of the arbiter's."""
+        self.socket.close()
+        self._dead.close()
+        os.close(self._bell)
+        os.close(self._bell_rope)
+
+    def close_when_leaving(self, listener: socket.socket) -> None:
+        """Make ``listener`` deaf at the moment this worker is to leave."""
+        self.replace_when_leaving(listener.fileno(), self._dead.fileno())
+
+    def close_when_orphaned(
+        self, listeners: Sequence[socket.socket], then: Callable[[], None]
+    ) -> None:
+        """Let go of ``listeners`` when the arbiter dies, so that nothing keeps the port."""
+        self._when_orphaned += [(each.fileno(), self._dead.fileno()) for each in listeners]
+        self._then = then
+
+    def replace_when_leaving(self, fd: int, replacement: int) -> None:
+        """Put a duplicate of ``replacement`` under the number ``fd`` when it is time to leave."""
+        self._when_leaving.append((fd, replacement))
+        self._replace()
+
+    def wait(self, limit: float | None = None) -> None:
+        """Wait until the arbiter says something, or for ``limit`` seconds."""
+        poll = select.poll()
+        self.register(poll)
+        poll.poll(None if limit is None else limit * 1000)
+        self.attend()
+
+    def attend(self) -> None:
+        """Hear what the arbiter has said.  Idempotent; called at any time in the main thread."""
+        if self.orphaned:
+            return
+        while not self.orphaned:
+            try:
+                said, fds = wire.receive(self.socket, 64, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                said, fds = b"", []
+            for fd in fds:
+                log.current().write_to(fd)
+            if not said or wire.DRAIN in said:
+                if not self.leaving:
+                    os.write(self._bell_rope, b".")
+                self.leaving = True
+                self.orphaned = not said
+                self._replace()
+                self._row.words[W_LEAVING] = 1
+        self._then()
+
+    def tell(self, message: wire.Message) -> None:
+        """Send ``message`` to the arbiter; lost when there is none any more."""
+        with contextlib.suppress(OSError):
+            self.socket.sendall(wire.encode(message))
+
+    def finish(self) -> None:
+        """Say that this is all."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def _on_nudge(self, signum: int, frame: FrameType | None) -> None:
+        del signum, frame
+        self.attend()
+        self._when_nudged()
+
+    def _replace(self) -> None:
+        due = self._when_leaving if self.leaving else []
+        if self.orphaned:
+            self._before_orphaned()
+            due = due + self._when_orphaned
+        for fd, replacement in due:
+            os.dup2(replacement, fd, inheritable=False)
+
+
+def _nothing() -> None:
+    """Be called before anything is to be done about the arbiter's death."""

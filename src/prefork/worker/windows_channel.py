@@ -1,0 +1,74 @@
+"""The worker's end of its channel on Windows: a thread hears the arbiter."""
+
+# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
+
+import sys
+
+assert sys.platform == "win32"
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+
+from prefork.ipc import messages as wire
+from prefork.platform.windows.api import Event
+
+
+class Channel:
+    """Hears the arbiter's bytes: DRAIN, or the end of the stream when the arbiter is gone.
+
+    No signal could wake a worker that waits in a system call; but every wait for a connection can
+    wait for ``stop`` as well.
+    """
+
+    def __init__(self, sock: socket.socket, leave: Callable[[], object]) -> None:
+        """Have ``leave`` called, in a thread, when this worker is to take no more."""
+        self.socket = sock
+        self.stop = Event.create()  #: set when it is time to leave
+        self.leaving = False  #: take no more
+        self.orphaned = False  #: the arbiter is gone
+        self.when_asked_for_tasks: Callable[[], object] = lambda: None
+        self._leave = leave
+        self._ear = threading.Thread(target=self._hear, name="channel", daemon=True)
+
+    def listen(self) -> None:
+        """Begin to hear."""
+        self._ear.start()
+
+    def attend(self) -> None:
+        """Do nothing: the thread hears all the time."""
+
+    def tell(self, message: wire.Message) -> None:
+        """Send ``message`` to the arbiter; lost when there is none any more."""
+        with contextlib.suppress(OSError):
+            self.socket.sendall(wire.encode(message))
+
+    def finish(self) -> None:
+        """Say that this is all; otherwise the system would reset the connection at our end.
+
+        And with it what the arbiter has not yet read would be lost.
+        """
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def _hear(self) -> None:
+        while not self.orphaned:
+            try:
+                said = self.socket.recv(64)
+            except OSError:
+                said = b""
+            self.orphaned = not said
+            if wire.TASKS in said:
+                # In a thread: what goes wrong with it must not make us deaf.
+                threading.Thread(
+                    target=self.when_asked_for_tasks, name="tasks", daemon=True
+                ).start()
+            if self.orphaned or wire.DRAIN in said:
+                self._begin_to_leave()
+
+    def _begin_to_leave(self) -> None:
+        if not self.leaving:
+            self.leaving = True
+            self.stop.set()
+            self._leave()
