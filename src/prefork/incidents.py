@@ -17,9 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from prefork.logs.log import timestamp
-from prefork.platform.child import Child
-from prefork.platform.linux import kernel_state, thread_states
-from prefork.platform.system import Backend
+from prefork.platform.base import Child, Platform
 
 LOOK: Final = 0.02  #: seconds between two looks at a growing dump
 PATIENCE: Final = 0.3  #: seconds that a process has to begin one; a stopped one never does
@@ -46,20 +44,20 @@ class Inspection:
 class Inspector:
     """Takes the stacks of processes, many at a time, without waiting for any."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
         self._open: list[Inspection] = []
 
     def inspect(self, child: Child, now: float, done: Callable[[dict[str, Any]], None]) -> None:
         """Take the stacks and the kernel state of ``child``; hand them to ``done``."""
         # The kernel's view comes first: the signal for the stacks changes what it waits in.
-        kernel = {} if child.pid is None else kernel_state(child.pid)
+        kernel = self._platform.kernel_state(child)
         if child.program:
             # It knows nothing of our signal, which would end it.
-            threads = [] if child.pid is None else thread_states(child.pid)
+            threads = self._platform.thread_states(child)
             done({**_report(child, kernel, ""), "threads": threads})
             return
-        self._backend.ask_for_stacks(child)
+        self._platform.ask_for_stacks(child)
         self._open.append(Inspection(child, kernel, now + PATIENCE, done))
         self._next_look = now + LOOK
 
@@ -87,7 +85,7 @@ class Inspector:
     def _finish(self, inspection: Inspection) -> None:
         self._open.remove(inspection)
         child = inspection.child
-        stacks = self._backend.stacks(child).decode("utf-8", "replace")
+        stacks = self._platform.stacks(child).decode("utf-8", "replace")
         inspection.done(_report(child, inspection.kernel, stacks))
 
 
@@ -126,7 +124,8 @@ def write_incident(directory: Path | None, report: dict[str, Any]) -> Path | Non
     """Write ``report`` as a JSON file of its own; None when there is no place for it."""
     if directory is None:
         return None
-    name = f"{timestamp().replace(':', '')}-slot{report['slot']}-pid{report['pid']}.json"
+    place = "mold" if report["slot"] is None else f"slot{report['slot']}"
+    name = f"{timestamp().replace(':', '')}-{place}-pid{report['pid']}.json"
     path = directory / name
     readable = {**report, "stacks": str(report["stacks"]).splitlines()}
     with contextlib.suppress(OSError):

@@ -4,7 +4,6 @@ So it is the same whether the arbiter answers or the operator's own process read
 had while the arbiter, or every worker, is stopped.
 """
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -40,12 +39,8 @@ from prefork.ipc.scoreboard import (
     Scoreboard,
 )
 from prefork.kinds.shapes import KINDS as HANDLERS
+from prefork.platform.system import resident_memory
 from prefork.sockets.backlog import Queue, queue_depths
-
-if sys.platform == "win32":
-    from prefork.platform.windows.system import resident_memory
-else:
-    from prefork.platform.linux import resident_memory
 
 VERSION = 1
 

@@ -287,13 +287,13 @@ def scoreboard_of(runtime, environ):
 
 
 HOLDS = """\
-import os, sys, msgspec
+import os, sys, time, msgspec
 from prefork.ipc import run_files as runtime
 from prefork.arbiter.scoreboard_writer import Board
 from prefork.ipc.scoreboard import Scoreboard
 fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600)
 runtime.hold(fd)
-board = Board(Scoreboard.create(fd), os.getpid())
+board = Board(Scoreboard.create(fd), os.getpid(), time.monotonic())
 board.describe(
     {"name": "held", "target": "app", "control": None, "accept": "blocking", "listeners": []}
 )

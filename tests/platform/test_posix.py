@@ -12,11 +12,14 @@ import sys
 import msgspec
 import pytest
 
-from prefork.core.states import MOLD, ExitStatus
+from prefork import worker
+from prefork.core.states import ExitStatus
 from prefork.ipc import messages as wire
 from prefork.ipc.plan import Plan
 from prefork.ipc.scoreboard import Scoreboard
-from prefork.platform.posix.processes import HEARD, PosixBackend
+from prefork.platform.base import ForkOrder, SpawnOrder
+from prefork.platform.posix.linux import LinuxPlatform
+from prefork.platform.posix.signals import CAUGHT as HEARD
 from prefork.platform.posix.system import memory_file
 from prefork.settings import Settings
 from rig.processes import is_alive, parent_of
@@ -50,17 +53,31 @@ class World:
             descriptors=1024,
         )
         os.write(self.plan, msgspec.json.encode(plan))
-        self.backend = PosixBackend([fd, self.scoreboard])
+        self.backend = LinuxPlatform()
         stack.callback(self.backend.wakeup.close)
         stack.callback(self.backend._wakeup_writer.close)
         self.children = []
         stack.callback(self.end)
 
     def spawn(self, slot=0):
-        return self.keep(self.backend.spawn(slot, 1, self.plan, [self.listener.fileno()]))
+        fd = self.listener.fileno()
+        words = ["--slot", str(slot), "--plan", str(self.plan), "--listener", str(fd)]
+        return self.keep(self.backend.spawn(self.order(slot, worker.SPAWNED, words)))
 
     def mold(self):
-        return self.keep(self.backend.start_mold(1, self.plan, MOLD))
+        words = ["--plan", str(self.plan)]
+        return self.keep(self.backend.spawn(self.order(None, worker.MOLD, words)))
+
+    def order(self, slot, module, words):
+        inherited = (self.plan, self.scoreboard, self.listener.fileno())
+        return SpawnOrder(
+            slot=slot, generation=1, module=module, arguments=words, inherited=inherited
+        )
+
+    def fork(self, mold, slot):
+        line = wire.encode(wire.ForkOrder(slot, 1, slot))
+        order = ForkOrder(slot=slot, generation=1, serial=slot, line=line)
+        return self.keep(self.backend.fork(mold, order))
 
     def keep(self, child):
         child.channel.settimeout(15)
@@ -75,7 +92,8 @@ class World:
         while not queue:
             data = child.channel.recv(4096)
             assert data, "the channel has ended"
-            queue += [wire.decode(line) for line in child.lines.feed(data)]
+            *lines, child.unread = (child.unread + data).split(b"\n")
+            queue += [wire.decode(line) for line in lines]
         return queue.pop(0)
 
     def notices(self, count=1):
@@ -135,12 +153,12 @@ def test_a_mold_forks_workers_that_are_our_children(world):
     mold = world.mold()
     assert [wire.Loaded(), wire.Ready(mold.pid, "stream")] == [world.hear(mold), world.hear(mold)]
 
-    children = [world.keep(world.backend.order(mold, slot, 1)) for slot in (0, 1)]
+    children = [world.fork(mold, slot) for slot in (0, 1)]
     for child in children:
         assert child.pid is None
         forked = world.hear(mold)
         assert wire.Forked(child.slot, forked.pid) == forked
-        world.backend.born(child, forked.pid)
+        world.backend.adopt(child, forked.pid)
 
     assert [wire.Ready(child.pid, "stream") for child in children] == [
         world.hear(c) for c in children
@@ -156,11 +174,11 @@ def test_a_drained_worker_exits_with_0(world):
     child = world.spawn()
     world.hear(child), world.hear(child)
 
-    world.backend.drain(child)
+    world.backend.send(child, wire.DRAIN)
     ended = []
 
     def gone():
-        world.backend.nudge(child)
+        world.backend.wake(child)
         ended.extend(world.backend.reap(refresh=lambda: None))
         return ended
 
@@ -190,10 +208,10 @@ def test_a_worker_that_is_not_born_yet_is_killed_at_its_birth(world):
     """
     mold = world.mold()
     world.hear(mold), world.hear(mold)
-    child = world.keep(world.backend.order(mold, 0, 1))
+    child = world.fork(mold, 0)
     world.backend.kill(child)
 
-    world.backend.born(child, world.hear(mold).pid)
+    world.backend.adopt(child, world.hear(mold).pid)
 
     [notice] = world.notices()
     assert (child, ExitStatus(signal="SIGKILL")) == (notice.child, notice.ended)

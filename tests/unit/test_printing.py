@@ -1,6 +1,7 @@
 """What programs print, on its way into a log that is read slowly."""
 
 import itertools
+import time
 from collections import Counter
 from types import SimpleNamespace
 
@@ -65,7 +66,7 @@ def flooded():
     Three programs that print without end, and their log.
     """
     log, watch = SlowLog(), Watch()
-    printing = Printing(log, watch)
+    printing = Printing(log, watch, time.monotonic)
     for slot in range(3):
         child = SimpleNamespace(slot=slot, generation=1, pid=100 + slot)
         printing.add(child, [Output("stdout", Flood(slot))])

@@ -13,6 +13,7 @@ import pytest
 
 from prefork.ipc import messages as wire
 from prefork.ipc.scoreboard import W_LEAVING, Scoreboard
+from prefork.platform.posix.signals import NUDGE
 from prefork.platform.posix.system import memory_file
 from prefork.sockets.backlog import tcp_queue
 from rig.clients import connect, read_line
@@ -78,7 +79,7 @@ class Child:
         assert wire.Ready(self.pid) == wire.decode(read_line(self.channel))
 
     def nudge(self):
-        os.kill(self.pid, wire.NUDGE)
+        os.kill(self.pid, NUDGE)
 
     def drain(self):
         self.channel.send(wire.DRAIN)

@@ -7,16 +7,15 @@ because the current directory is the user's, and nothing of the user's is ever i
 import contextlib
 import os
 import selectors
-import signal
 import sys
 from collections.abc import Sequence
-from time import monotonic
 from typing import Any
 
 import msgspec
 
-from prefork.arbiter.children import Birth, Children
+from prefork.arbiter.children import Children
 from prefork.arbiter.loop import Arbiter
+from prefork.arbiter.orders import Birth
 from prefork.arbiter.pidfile import pidfile
 from prefork.arbiter.programs.programs import conduct_of
 from prefork.arbiter.run_files import Places, claim_places
@@ -32,14 +31,13 @@ from prefork.ipc.plan import Plan
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.logs import log
 from prefork.logs.log import Log
-from prefork.platform.linux import signal_on_parents_death
 from prefork.platform.standard_streams import fill_standard_streams
 from prefork.platform.system import (
-    Backend,
+    System,
     accept_mutex,
     given_file,
-    handle_of,
     memory_file,
+    number_of,
     raise_descriptor_limit,
 )
 from prefork.platform.title import show_as
@@ -49,9 +47,6 @@ from prefork.sockets.quiesce import can_filter
 
 #: Workers that boot at the same time; more would only take the processors from one another.
 STARTING_AT_ONCE = 16
-
-#: So that no mutex is needed for one worker to accept at a time.
-_KERNEL_WAKES_ONE = sys.platform == "linux"
 
 #: Seconds that the end waits for a slow reader of the log.
 LAST_WORDS = 1.0
@@ -65,7 +60,6 @@ def main() -> int:
         settings = msgspec.json.decode(file.read(), type=Settings)
     if "parent" not in arguments:
         return run(settings)
-    signal_on_parents_death(signal.SIGTERM)
     (parent,) = arguments["parent"]
     leash = (parent, *arguments.get("interrupt", ()))
     return run(settings, leash) if os.getppid() == parent else 0
@@ -109,9 +103,9 @@ def serve(settings: Settings, journal: Log, leash: Sequence[int]) -> int:
         places = owned.enter_context(claim_places(settings, journal))
         arbiter = assemble(places.settings, journal, listeners, accept, places, descriptors)
         owned.callback(arbiter.board.end)
-        last.callback(arbiter.backend.close)
+        last.callback(arbiter.platform.close)
         if leash:
-            arbiter.backend.follow(*leash)
+            arbiter.platform.follow(*leash)
         control = open_control(places, arbiter, journal)
         if control is not None:
             last.callback(control.close)  # whoever waits for our end is told when all is closed
@@ -137,7 +131,7 @@ def accept_mode(settings: Settings, listeners: int) -> str:
         return "program"
     if settings.accept != "auto":
         return settings.accept
-    if not _KERNEL_WAKES_ONE:
+    if not System.wakes_one:
         return "mutex"
     return "blocking" if listeners == 1 else "exclusive"
 
@@ -151,7 +145,7 @@ def assemble(
     descriptors: int,
 ) -> Arbiter:
     """Put the arbiter together."""
-    fork = settings.start != "spawn" and settings.kind != "command" and sys.platform == "linux"
+    fork = settings.start != "spawn" and settings.kind != "command" and System.can_fork
     mutex = None
     if accept == "mutex" or settings.accept_mutex_name is not None:
         mutex = made_mutex(settings.accept_mutex_name, journal)
@@ -161,7 +155,7 @@ def assemble(
         accept=accept,
         listeners=inherited,
         adopted=tuple(each.socket.fileno() for each in listeners if not each.owned),
-        scoreboard=handle_of(places.scoreboard),
+        scoreboard=number_of(places.scoreboard),
         mutex=mutex,
         arbiter=os.getpid(),
         generation=1,
@@ -170,18 +164,18 @@ def assemble(
     )
     plan_file = memory_file("plan")
     os.write(plan_file, msgspec.json.encode(plan))
-    shared = [*inherited, plan.scoreboard, *([] if mutex is None else [mutex])]
+    shared = [plan.scoreboard, *([] if mutex is None else [mutex])]
     selector = selectors.DefaultSelector()
-    backend = Backend(shared)
-    backend.catch_signals()
-    board = Board(Scoreboard.create(places.scoreboard), os.getpid())
-    pool = Pool(pool_limits(settings, fork=fork), monotonic())
-    given = handle_of(plan_file)
+    platform = System()
+    platform.catch_signals()
+    board = Board(Scoreboard.create(places.scoreboard), os.getpid(), platform.now())
+    pool = Pool(pool_limits(settings, fork=fork), platform.now())
+    given = number_of(plan_file)
     port = next((each.address.port for each in listeners if each.is_internet), None)
-    conduct = conduct_of(settings, given, inherited, port)
-    birth = Birth(given, inherited, places.incidents, settings.loop_maximum, conduct)
-    children = Children(pool, backend, board, selector, journal, birth)
-    return Arbiter(pool, backend, children, listeners, selector, journal)
+    conduct = conduct_of(settings, given, inherited, shared, port)
+    birth = Birth(given, inherited, shared, places.incidents, settings.loop_maximum, conduct)
+    children = Children(pool, platform, board, selector, journal, birth)
+    return Arbiter(pool, platform, children, listeners, selector, journal)
 
 
 def made_mutex(name: str | None, journal: Log) -> int:
@@ -274,7 +268,7 @@ def announce(
             name=name,
             pid=os.getpid(),
             workers=scaling.maximum if fixed else f"{scaling.minimum}..{scaling.maximum}",
-            accept=settings.accept if _KERNEL_WAKES_ONE else accept,
+            accept=settings.accept if System.wakes_one else accept,
             control=control.address if control is not None else "off",
         )
 

@@ -1,7 +1,7 @@
 """What becomes known of the arbiter's processes: told to pool and log, each thing once."""
 
+from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 from prefork.arbiter.scoreboard_writer import Board
@@ -18,7 +18,7 @@ from prefork.core.states import MOLD
 from prefork.incidents import guilty_frame, write_incident
 from prefork.kinds.shapes import KINDS
 from prefork.logs.log import Log
-from prefork.platform.child import Child
+from prefork.platform.base import Child
 
 
 class News:
@@ -31,10 +31,12 @@ class News:
         log: Log,
         incidents: Path | None,
         loop_maximum: int | None,
+        clock: Callable[[], float],
     ) -> None:
         self.pool = pool
         self.board = board
         self.log = log
+        self.clock = clock  #: seconds, as the platform's ``now``
         self.load_failure_told = False
         self._incidents = incidents
         self._loop_maximum = loop_maximum
@@ -43,7 +45,7 @@ class News:
     def started(self, child: Child) -> None:
         """Enter a process that exists."""
         self.board.occupy(child)
-        self.log.info("worker started" if child.slot != MOLD else "mold started", **fields(child))
+        self.log.info("mold started" if child.slot is None else "worker started", **fields(child))
 
     def kind(self, kind: str, capacity: int, now: float) -> None:
         """Take note of what the workers serve: only who loads the target can tell."""
@@ -59,8 +61,8 @@ class News:
 
     def ready(self, child: Child, capacity: int | None, now: float) -> None:
         """Say that ``child`` counts as capacity from now on."""
-        self.pool.apply(WorkerReady(child.slot, capacity), now)
-        if child.slot == MOLD:
+        self.pool.apply(WorkerReady(place_of(child), capacity), now)
+        if child.slot is None:
             self.log.info("mold ready", **fields(child))
         else:
             self.log.info("worker ready", **fields(child), after=self.board.age(child, now))
@@ -73,35 +75,40 @@ class News:
             if traceback:
                 told["traceback"] = traceback
             self.log.error("target cannot be loaded", **told)
-        self.pool.apply(LoadFailed(child.slot, reason), monotonic())
+        self.pool.apply(LoadFailed(place_of(child), reason), self.clock())
 
     def suspended(self, child: Child) -> None:
         """Say that somebody has stopped ``child``."""
         self.log.warning("worker suspended", **fields(child))
-        self.pool.apply(WorkerSuspended(child.slot), monotonic())
+        self.pool.apply(WorkerSuspended(place_of(child)), self.clock())
 
     def resumed(self, child: Child) -> None:
         """Say that ``child`` goes on."""
         self.log.info("worker resumed", **fields(child))
-        self.pool.apply(WorkerResumed(child.slot), monotonic())
+        self.pool.apply(WorkerResumed(place_of(child)), self.clock())
 
     def hung(self, child: Child, held: dict[str, Any], report: dict[str, Any]) -> None:
         """Write the incident of ``child``, which is killed then."""
         path = write_incident(self._incidents, {"what": "worker hung", **held, **report})
         self.log.error(
-            "worker hung" if child.slot != MOLD else "mold hung",
+            "mold hung" if child.slot is None else "worker hung",
             **fields(child),
             **held,
             where=guilty_frame(report["stacks"]),
             kernel=report["kernel"].get("wchan"),
             incident=path,
         )
-        self.pool.apply(IncidentRecorded(child.slot), monotonic())
+        self.pool.apply(IncidentRecorded(place_of(child)), self.clock())
+
+
+def place_of(child: Child) -> int:
+    """Return where the pool keeps its record of ``child``."""
+    return MOLD if child.slot is None else child.slot
 
 
 def fields(child: Child) -> dict[str, Any]:
     """Return how the log names ``child``."""
     named = {"slot": child.slot, "generation": child.generation, "pid": child.pid}
-    if child.slot == MOLD:
+    if child.slot is None:
         del named["slot"]
     return named

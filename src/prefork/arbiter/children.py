@@ -2,16 +2,14 @@
 
 import contextlib
 import selectors
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from time import monotonic
+from itertools import count
 from typing import Any
 
-from prefork.arbiter.child_events import News, fields
-from prefork.arbiter.programs.programs import Conduct, Programs
+from prefork.arbiter.child_events import News, fields, place_of
+from prefork.arbiter.orders import Birth, fork_order, mold_order, worker_order
+from prefork.arbiter.programs.programs import Programs
 from prefork.arbiter.scoreboard_writer import Board
 from prefork.core.events import (
     ForkRefused,
@@ -25,20 +23,7 @@ from prefork.errors import ProtocolError
 from prefork.incidents import Inspector
 from prefork.ipc import messages as wire
 from prefork.logs.log import Log
-from prefork.platform.child import Child, Notice
-from prefork.platform.linux import OutOfMemoryKills
-from prefork.platform.system import Backend
-
-
-@dataclass(frozen=True, slots=True)
-class Birth:
-    """What every child is born with, and where what is found out about its end is written."""
-
-    plan: int  #: descriptor
-    inherited: Sequence[int]  #: the listeners' descriptors
-    incidents: Path | None  #: directory
-    loop_maximum: int | None = None  #: of the pool, where nobody has said one: for event loops
-    conduct: Conduct | None = None  #: how programs are treated; None if the workers are ours
+from prefork.platform.base import Child, Notice, Platform
 
 
 class Children:
@@ -47,44 +32,41 @@ class Children:
     def __init__(
         self,
         pool: Pool,
-        backend: Backend,
+        platform: Platform,
         board: Board,
         selector: selectors.BaseSelector,
         log: Log,
         birth: Birth,
     ) -> None:
         self.by_slot: dict[int, Child] = {}
-        self.inspector = Inspector(backend)
+        self.inspector = Inspector(platform)
         self._pool = pool
-        self._backend = backend
+        self._platform = platform
         self.board = board
         self._selector = selector
         self._log = log
         self._birth = birth
-        self._memory = OutOfMemoryKills()
-        self.news = News(pool, board, log, birth.incidents, birth.loop_maximum)
+        self._serials = count()  # of orders to molds
+        self.news = News(pool, board, log, birth.incidents, birth.loop_maximum, platform.now)
         self.programs: Programs | None = None
         if birth.conduct is not None:
-            self.programs = Programs(self.news, backend, selector, birth.conduct)
+            self.programs = Programs(self.news, platform, selector, birth.conduct)
 
     def start_mold(self, generation: int) -> None:
         """Start the mold."""
-        self._begin(MOLD, lambda: self._backend.start_mold(generation, self._birth.plan, MOLD))
+        order = mold_order(self._birth, generation)
+        self._begin(MOLD, lambda: self._platform.spawn(order))
 
     def start(self, slot: int, generation: int, *, fork: bool) -> None:
         """Start a worker: a program, by an order to the mold, or as a fresh interpreter."""
         if (programs := self.programs) is not None:
             self._begin(slot, lambda: programs.start(slot, generation))
         elif fork:
-            mold = self.by_slot[MOLD]
-            self._begin(slot, lambda: self._backend.order(mold, slot, generation))
+            order = fork_order(slot, generation, next(self._serials))
+            self._begin(slot, lambda: self._platform.fork(self.by_slot[MOLD], order))
         else:
-            self._begin(
-                slot,
-                lambda: self._backend.spawn(
-                    slot, generation, self._birth.plan, self._birth.inherited
-                ),
-            )
+            spawn = worker_order(self._birth, slot, generation)
+            self._begin(slot, lambda: self._platform.spawn(spawn))
 
     def _begin(self, slot: int, start: Callable[[], Child]) -> None:
         # Before the process exists: from then on its row is its own.
@@ -103,7 +85,7 @@ class Children:
         if self._pool.state != "stopping":  # then it is not missed
             self._log.error("worker not started", **self._name(slot), reason=reason)
         self.board.vacate(slot)
-        self._pool.apply(SpawnFailed(slot, reason), monotonic())
+        self._pool.apply(SpawnFailed(slot, reason), self._platform.now())
 
     def drain(self, slot: int) -> None:
         """Ask a worker, or the mold, to finish and leave."""
@@ -116,13 +98,13 @@ class Children:
         if self.programs is not None:
             self.programs.drain(child)
         else:
-            self._backend.drain(child)
-        if sys.platform == "win32":
-            self._ignore(child)  # its last words are read at its end; select() takes 512 sockets
+            self._platform.send(child, wire.DRAIN)
+        if self._platform.few_sockets:
+            self._ignore(child)  # its last words are read at its end
 
     def nudge(self, slot: int) -> None:
         """Wake a draining worker again."""
-        self._backend.nudge(self.by_slot[slot])
+        self._platform.wake(self.by_slot[slot])
 
     def kill(self, slot: int) -> None:
         """End a process; one that hangs, and could still say something, with a moment for that."""
@@ -130,13 +112,13 @@ class Children:
         if self.programs is not None and record.inspected and record.suspended_at is None:
             self.programs.abort(child)
         else:
-            self._backend.kill(child)
+            self._platform.kill(child)
 
     def reopen_logs(self) -> None:
         """Hand the log's new file to every process; workers to come get the mold's."""
         for child in self.by_slot.values():
             if not child.program:  # it writes to its pipes
-                self._backend.hand_over_log(child, self._log.fd)
+                self._platform.hand_over(child, wire.REOPEN, [self._log.fd])
 
     def deadline(self) -> float | None:
         """Return when to look next; None if nothing is due."""
@@ -152,13 +134,13 @@ class Children:
     def inspect(self, slot: int, now: float) -> None:
         """Record the incident of a hung process."""
         child = self.by_slot[slot]
-        held = self.board.held_by(child, now) if slot != MOLD else {}
+        held = self.board.held_by(child, now)
         held["state"] = str(self._pool.records[slot].state)
         self.inspector.inspect(child, now, partial(self.news.hung, child, held))
 
     def reap(self) -> None:
         """Take note of children that ended, were stopped or go on."""
-        for notice in self._backend.reap(refresh=self._hear_mold):
+        for notice in self._platform.reap(refresh=self._hear_mold):
             self._heed(notice)
 
     def _heed(self, notice: Notice) -> None:
@@ -174,8 +156,8 @@ class Children:
         self._hear(child)  # what it said before it died
         if self.programs is not None:
             self.programs.last_words(child)
-        slot = child.slot
-        if status.signal == "SIGKILL" and not child.doomed and self._memory.happened():
+        slot = place_of(child)
+        if status.signal == "SIGKILL" and not child.doomed and self._platform.killed_for_memory():
             status = ExitStatus(signal=status.signal, out_of_memory=True)
         counted = self.board.counted(child)
         self._log.info(
@@ -184,12 +166,12 @@ class Children:
             status=status,
             cause=self._pool.cause_of(slot, status),
             accepted=counted.accepted,
-            after=self.board.age(child, monotonic()),
+            after=self.board.age(child, self._platform.now()),
         )
         self._forget(child)
         # What a program does not say, nobody knows.
         accepted = None if child.program and not counted.accepted else counted.accepted
-        self._pool.apply(WorkerExited(slot, status, accepted), monotonic())
+        self._pool.apply(WorkerExited(slot, status, accepted), self._platform.now())
         if slot == MOLD:
             self._fail_unborn()
 
@@ -197,16 +179,16 @@ class Children:
         """Give up the orders that a dead mold has taken along."""
         for child in [child for child in self.by_slot.values() if child.pid is None]:
             self._forget(child)
-            self._fail_to_spawn(child.slot, "the mold died before it forked the worker")
+            self._fail_to_spawn(place_of(child), "the mold died before it forked the worker")
 
     def _forget(self, child: Child) -> None:
         self.inspector.forget(child)
         self._silence(child)
         if self.programs is not None:
             self.programs.forget(child)
-        self.board.vacate(child.slot)
+        self.board.vacate(place_of(child))
         child.close()
-        del self.by_slot[child.slot]
+        del self.by_slot[place_of(child)]
 
     def _silence(self, child: Child) -> None:
         """Close the channel; the process may live on for a moment."""
@@ -236,11 +218,12 @@ class Children:
                 if self.programs is not None:
                     self.programs.runs(child)
                 return
-            for line in child.lines.feed(data):
+            *lines, child.unread = (child.unread + data).split(b"\n")
+            for line in lines:
                 self._heed_message(child, line)
 
     def _heed_message(self, child: Child, line: bytes) -> None:
-        now = monotonic()
+        now = self._platform.now()
         try:
             message = wire.decode(line)
         except ProtocolError as error:
@@ -250,13 +233,13 @@ class Children:
             case wire.Forked() | wire.NotForked():
                 self._heed_order(message)
             case wire.Loaded():
-                self._pool.apply(TargetLoaded(child.slot), now)
+                self._pool.apply(TargetLoaded(place_of(child)), now)
             case wire.Ready(pid, kind, capacity):
                 self._bear(child, pid)
                 self.news.kind(kind, capacity, now)
                 self.news.ready(child, capacity if kind else None, now)
             case wire.NotInherited():
-                self._backend.share(child, self._birth.inherited)
+                self._platform.hand_over(child, b"", self._birth.listeners)
             case wire.Unsafe(reason):
                 self._pool.apply(ForkRefused(reason), now)
             case wire.Failed(pid, reason, traceback):
@@ -272,7 +255,7 @@ class Children:
             self._bear(unborn, message.pid)
         else:
             self._forget(unborn)
-            self._fail_to_spawn(unborn.slot, message.reason)
+            self._fail_to_spawn(place_of(unborn), message.reason)
 
     def _ordered(self, serial: int) -> Child | None:
         """Return the worker of an order; it may have told of itself, and died, before its mold."""
@@ -282,7 +265,7 @@ class Children:
     def _bear(self, child: Child, pid: int) -> None:
         """Note the process of a forked worker, from whoever tells first: it, or its mold."""
         if child.pid is None:
-            self._backend.born(child, pid)
+            self._platform.adopt(child, pid)
             self.news.started(child)
 
     def _name(self, slot: int) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import selectors
 from collections.abc import Callable, Sequence
-from time import monotonic
 from typing import ClassVar, Final
 
 from prefork.arbiter.children import Children
@@ -21,8 +20,8 @@ from prefork.core.events import ConnectionArrived, Event, LimitsChanged, StopReq
 from prefork.core.pool import Pool
 from prefork.core.snapshot import Snapshot
 from prefork.logs.log import Log
+from prefork.platform.base import Platform
 from prefork.platform.service_manager import ServiceManager
-from prefork.platform.system import Backend
 from prefork.sockets.listeners import Listener
 
 #: Seconds that a stop waits for handshakes under way: a few round trips of a slow network.
@@ -41,14 +40,14 @@ class Arbiter:
     def __init__(
         self,
         pool: Pool,
-        backend: Backend,
+        platform: Platform,
         children: Children,
         listeners: Sequence[Listener],
         selector: selectors.BaseSelector,
         log: Log,
     ) -> None:
         self.pool = pool
-        self.backend = backend
+        self.platform = platform
         self.children = children
         self.listeners = listeners
         self.selector = selector
@@ -61,7 +60,7 @@ class Arbiter:
         self._handshakes_until = 0.0
         self._stopping = False
         self._reported = 0  # decisions of the journal that are in the log
-        selector.register(backend.wakeup, selectors.EVENT_READ, self._hear_signals)
+        selector.register(platform.wakeup, selectors.EVENT_READ, self._hear_signals)
 
     def run(self) -> int:
         """Supervise until every worker is gone; return the exit status."""
@@ -80,7 +79,7 @@ class Arbiter:
 
     def snapshot(self) -> Snapshot:
         """Look at everything the pool decides from.  The one place that reads the clock for it."""
-        now = monotonic()
+        now = self.platform.now()
         # On the way out, a client in the middle of its handshake will be in the queue any moment;
         # but one that has vanished in the middle must not hold us up.
         ending = now < self._handshakes_until
@@ -93,7 +92,7 @@ class Arbiter:
 
     def apply(self, event: Event) -> None:
         """Tell the pool what has happened."""
-        self.pool.apply(event, monotonic())
+        self.pool.apply(event, self.platform.now())
 
     def perform(self, action: Action) -> None:
         """Do what the pool has decided."""
@@ -108,7 +107,7 @@ class Arbiter:
             case Nudge(slot):
                 children.nudge(slot)
             case Inspect(slot):
-                children.inspect(slot, monotonic())
+                children.inspect(slot, self.platform.now())
             case Kill(slot):
                 children.kill(slot)
             case StopListening():
@@ -143,7 +142,7 @@ class Arbiter:
         ready.sort(key=lambda callback: callback == self._hear_signals)
         for callback in ready:
             callback()
-        now = monotonic()
+        now = self.platform.now()
         self.children.look(now)
         self.manager.beat(now)
 
@@ -155,7 +154,7 @@ class Arbiter:
         )
         moments = [moment for moment in deadlines if moment is not None]
         # The system's wait takes no more than some weeks; to wake too early does no harm.
-        return min(max(min(moments) - monotonic(), 0.0), LONGEST_WAIT) if moments else None
+        return min(max(min(moments) - self.platform.now(), 0.0), LONGEST_WAIT) if moments else None
 
     def _watch_listeners(self, wanted: bool) -> None:
         """Wake when a connection arrives, or stop doing so; the arbiter never accepts one."""
@@ -174,13 +173,13 @@ class Arbiter:
         self.apply(ConnectionArrived())
 
     def _hear_signals(self) -> None:
-        for name in self.backend.signals():
+        for name in self.platform.signals():
             self._SIGNALS[name](self)
 
     def stop(self, *, at_once: bool, reason: str) -> None:
         """Begin to end the server."""
         if self.pool.state != "stopping":
-            self._handshakes_until = monotonic() + HANDSHAKE_PATIENCE
+            self._handshakes_until = self.platform.now() + HANDSHAKE_PATIENCE
             self._stopping = True
         self.log.info("stopping", reason=reason, at_once=at_once)
         self.apply(StopRequested(at_once))

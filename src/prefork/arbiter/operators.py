@@ -3,7 +3,6 @@
 import sys
 import time
 from functools import partial
-from time import monotonic
 from typing import Annotated, Any, Final, Protocol
 
 import msgspec
@@ -15,6 +14,7 @@ from prefork.core.pool import Pool
 from prefork.core.states import MOLD
 from prefork.errors import ControlError
 from prefork.ipc.scoreboard import SLOTS
+from prefork.platform.base import Platform
 from prefork.settings.platforms import MOST_ON_WINDOWS
 from prefork.status import status_of
 
@@ -28,6 +28,7 @@ class Server(Protocol):
     pool: Pool
     children: Children
     board: Board
+    platform: Platform
 
     def report(self) -> None:
         """Bring the scoreboard up to date."""
@@ -84,7 +85,7 @@ class Operators:
         match request:
             case Status():
                 self._server.report()
-                reply(status_of(self._server.board.scoreboard, monotonic()))
+                reply(status_of(self._server.board.scoreboard, self._server.platform.now()))
             case Scale(minimum, maximum):
                 reply(self._scaled(minimum, maximum))
             case Stop(now):
@@ -114,9 +115,10 @@ class Operators:
         reports: list[dict[str, Any]] = []
         if not slots:
             reply({"workers": []})
+        inspect, now = self._server.children.inspector.inspect, self._server.platform.now()
         for slot in slots:
             collect = partial(self._collect, reports, len(slots), reply)
-            self._server.children.inspector.inspect(children[slot], monotonic(), collect)
+            inspect(children[slot], now, collect)
 
     def _collect(
         self, reports: list[dict[str, Any]], expected: int, reply: Reply, report: dict[str, Any]
@@ -128,7 +130,7 @@ class Operators:
 
     def _decisions(self) -> list[dict[str, Any]]:
         # The pool's clock is monotonic; people want the time of day.
-        offset = time.time() - monotonic()
+        offset = time.time() - self._server.platform.now()
         return [
             {
                 "at": decision.at + offset,

@@ -1,7 +1,6 @@
 """The arbiter's side of the scoreboard: enters who is there, reads what they do."""
 
 from collections.abc import Mapping
-from time import monotonic
 from typing import Any, Final
 
 import msgspec
@@ -39,7 +38,7 @@ from prefork.ipc.scoreboard import (
     Scoreboard,
 )
 from prefork.ipc.scoreboard import Row as BoardRow
-from prefork.platform.child import Child
+from prefork.platform.base import Child
 
 _NUMBERS: Final = {state: STATES.index(state.value) for state in State}
 
@@ -47,13 +46,13 @@ _NUMBERS: Final = {state: STATES.index(state.value) for state in State}
 class Board:
     """What the arbiter writes and reads on the scoreboard."""
 
-    def __init__(self, scoreboard: Scoreboard, pid: int) -> None:
+    def __init__(self, scoreboard: Scoreboard, pid: int, now: float) -> None:
         self.scoreboard = scoreboard
         self._rows: dict[int, BoardRow] = {}  # views are kept: they are read at every look
         self._started: dict[int, float] = {}
         self._occupied: set[int] = set()
         header = scoreboard.header
-        scoreboard.clock[H_STARTED] = monotonic()
+        scoreboard.clock[H_STARTED] = now
         header[H_PID] = pid
 
     def describe(self, text: Mapping[str, Any]) -> None:
@@ -119,7 +118,7 @@ class Board:
     def occupy(self, child: Child) -> None:
         """Enter the process of ``child`` in its slot."""
         assert child.pid is not None  # it is entered once the system has told
-        if child.slot != MOLD:
+        if child.slot is not None:
             words = self.scoreboard.record(child.slot).words
             words[R_PID], words[R_STATE] = child.pid, _NUMBERS[State.STARTING]
             self._occupied.add(child.slot)
@@ -133,16 +132,18 @@ class Board:
 
     def counted(self, child: Child) -> Counters:
         """Return what ``child`` has counted in its life."""
-        if child.slot == MOLD:
+        if child.slot is None:
             return Counters()
         return self.scoreboard.counted(child.slot)
 
     def age(self, child: Child, now: float) -> float:
         """Return how many seconds ago ``child`` was ordered."""
-        return round(now - self._started.get(child.slot, now), 3)
+        return round(now - self._started.get(MOLD if child.slot is None else child.slot, now), 3)
 
     def held_by(self, child: Child, now: float) -> dict[str, Any]:
         """Return what connection ``child`` holds, and for how long."""
+        if child.slot is None:
+            return {}
         row = self._view(child.slot)
         if not row.words[W_ACTIVE]:
             return {"active": 0}

@@ -1,11 +1,5 @@
 """Waits that Ctrl-C interrupts (Windows)."""
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
-
 import contextlib
 from collections.abc import Iterator
 from ctypes import wintypes

@@ -1,11 +1,5 @@
 """The Unix socket, where the system itself tells who an operator is."""
 
-# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
-
-import sys
-
-assert sys.platform != "win32"
-
 import os
 import socket
 from pathlib import Path

@@ -5,10 +5,6 @@ without parsing; upwards go JSON lines.  The mold's channel keeps record boundar
 (SOCK_SEQPACKET) and carries orders with descriptors attached.
 """
 
-import signal
-import socket
-import sys
-from array import array
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -18,15 +14,6 @@ from prefork.errors import ProtocolError
 
 DRAIN: Final = b"D"  #: take no more, finish what you hold, exit
 REOPEN: Final = b"R"  #: write to the log's new file, whose descriptor comes along
-TASKS: Final = b"T"  #: write what your event loop's tasks wait for to the dump file (Windows)
-
-
-if sys.platform != "win32":
-    #: Asks a worker to look at its channel.  Ignored by default, so one that comes before the
-    #: handler is set, or to a program that knows nothing of it, does no harm.
-    NUDGE: Final = signal.SIGURG
-    #: Makes a process write the stacks of its threads to its dump file.
-    DUMP: Final = signal.SIGUSR2
 
 
 class Loaded(msgspec.Struct, tag="loaded", frozen=True):
@@ -106,31 +93,6 @@ def decode_order(data: bytes) -> ForkOrder:
         return _orders.decode(data)
     except msgspec.MsgspecError as error:
         raise ProtocolError(f"{data!r} is not an order of the arbiter: {error}") from error
-
-
-if sys.platform != "win32":
-
-    def send(sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:
-        """Send ``data`` with descriptors attached, now or not at all; raises OSError.
-
-        Not ``socket.send_fds``, which forgets its flags (CPython 3.11 to 3.13).
-        """
-        rights = array("i", fds)
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
-        sock.sendmsg([data], ancillary, socket.MSG_DONTWAIT)
-
-    def receive(sock: socket.socket, size: int, flags: int = 0) -> tuple[bytes, list[int]]:
-        """Receive up to ``size`` bytes and two descriptors, which no program we start inherits.
-
-        Raises BlockingIOError with MSG_DONTWAIT in ``flags`` when there is nothing.
-        """
-        space = socket.CMSG_SPACE(2 * array("i").itemsize)
-        data, ancillary, _, _ = sock.recvmsg(size, space, flags | socket.MSG_CMSG_CLOEXEC)
-        fds = array("i")
-        for level, kind, rights in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                fds.frombytes(rights[: len(rights) - len(rights) % fds.itemsize])
-        return data, list(fds)
 
 
 class Lines:

@@ -1,11 +1,5 @@
 """A child process that gets our signals, and whose exit code we wait for."""
 
-# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
-
-import sys
-
-assert sys.platform != "win32"
-
 import contextlib
 import os
 import signal

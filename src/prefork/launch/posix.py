@@ -1,13 +1,8 @@
 """Starting the arbiter on POSIX systems."""
 
-# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
-
-import sys
-
-assert sys.platform != "win32"
-
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import MutableMapping
 from typing import IO, Final

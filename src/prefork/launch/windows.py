@@ -1,11 +1,5 @@
 """Starting the arbiter on Windows."""
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
-
 import contextlib
 import os
 import subprocess

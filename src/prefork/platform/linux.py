@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import mmap
 import os
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +13,8 @@ PR_SET_CHILD_SUBREAPER: Final = 36
 #: Threads of a process that are looked at: enough to see what it does, and soon done.
 MOST_THREADS: Final = 100
 
-if sys.platform == "linux":
-    _LIBC: Final = ctypes.CDLL(None)  # loaded once: each worker inherits it from its mold
+#: None on other systems.  Loaded once: each worker inherits it from its mold.
+_PRCTL: Final = getattr(ctypes.CDLL(None), "prctl", None)
 
 
 def signal_on_parents_death(signum: int) -> None:
@@ -33,8 +32,8 @@ def become_subreaper() -> None:
 
 
 def _prctl(option: int, value: int) -> None:
-    if sys.platform == "linux":
-        _LIBC.prctl(option, value, 0, 0, 0)
+    if _PRCTL is not None:
+        _PRCTL(option, value, 0, 0, 0)
 
 
 def thread_count() -> int:

@@ -1,1 +1,7 @@
-"""What runs in a worker process: boot, gate, and one file for each kind of handler."""
+"""What runs in the child processes, and by which names the arbiter starts it."""
+
+from typing import Final
+
+SPAWNED: Final = __name__  #: a worker in a fresh interpreter
+MOLD: Final = f"{__name__}.mold"  #: what imports the target once and forks workers
+LAUNCHER: Final = f"{__name__}.launcher"  #: what becomes a program that is not ours

@@ -1,11 +1,5 @@
 """What a fresh process takes on before any code of the user's runs in it."""
 
-# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
-
-import sys
-
-assert sys.platform != "win32"
-
 import faulthandler
 import grp
 import os
@@ -19,10 +13,10 @@ from types import FrameType
 from typing import Final
 
 from prefork.errors import HandlerError
-from prefork.ipc import messages as wire
 from prefork.ipc.plan import Plan
 from prefork.logs import log
 from prefork.logs.log import Log
+from prefork.platform.posix.signals import DUMP
 
 _IGNORED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -109,8 +103,8 @@ def catch_dumps(fd: int, *, chain: bool = False) -> None:
 
     With ``chain`` the handler that Python code has set for it follows.
     """
-    faulthandler.register(wire.DUMP, file=fd, all_threads=True, chain=chain)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {wire.DUMP})  # blocked by who started us
+    faulthandler.register(DUMP, file=fd, all_threads=True, chain=chain)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {DUMP})  # blocked by who started us
 
 
 def raise_descriptor_limit(wanted: int) -> None:

@@ -5,15 +5,10 @@ times.  Run as ``python -m prefork.worker.guest [options] HANDLE…``, the name 
 code, or by ``main`` from a program of the user's own; ends when its parent does, or by Ctrl-Break.
 """
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
-
 import argparse
 import os
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 

@@ -4,18 +4,13 @@ Run as ``python -P -m prefork.worker.launcher --slot N …`` by the arbiter; the
 the program is the arbiter's own child.  The channel closes by itself when the program begins.
 """
 
-# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
-
-import sys
-
-assert sys.platform != "win32"
-
 import contextlib
 import fcntl
 import os
 import shutil
 import signal
 import socket
+import sys
 from collections.abc import Sequence
 from typing import Final
 

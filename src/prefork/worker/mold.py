@@ -5,17 +5,12 @@ copy-on-write, cost a fork instead of an interpreter's start, and the arbiter ne
 user's code.  After Pitchfork's molds and Android's zygote.
 """
 
-# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
-
-import sys
-
-assert sys.platform != "win32"
-
 import gc
 import os
 import select
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,6 +24,8 @@ from prefork.ipc.scoreboard import R_PID, W_LEAVING, Scoreboard
 from prefork.kinds.targets import Target, find
 from prefork.logs import log
 from prefork.platform.linux import signal_on_parents_death, thread_count
+from prefork.platform.posix.descriptors import receive
+from prefork.platform.posix.signals import NUDGE
 from prefork.platform.title import show_as
 from prefork.worker.accept.listeners import are_datagram
 from prefork.worker.boot import Worker, finish
@@ -60,7 +57,7 @@ class Mold:
     def serve(self) -> None:
         """Fork a worker for each order, until the arbiter closes the channel or dies."""
         while True:
-            data, fds = wire.receive(self.orders, 4096)
+            data, fds = receive(self.orders, 4096)
             if not data:
                 return
             if data == wire.REOPEN:
@@ -89,7 +86,7 @@ class Mold:
             late = monotonic() >= end
             for pid in deaf:
                 with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL if late else wire.NUDGE)
+                    os.kill(pid, signal.SIGKILL if late else NUDGE)
             select.select([], [], [], _NUDGE_EVERY)
 
     def _is_deaf(self, slot: int, pid: int) -> bool:

@@ -1,21 +1,15 @@
 """What a worker stands on, on POSIX systems: its channel, its listeners, its row, its gate."""
 
-# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
-
-import sys
-
-assert sys.platform != "win32"
-
 import faulthandler
 import os
 import socket
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from prefork.ipc import messages as wire
 from prefork.ipc.plan import Plan, read_plan
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.platform.linux import signal_on_parents_death
+from prefork.platform.posix.signals import NUDGE
 from prefork.platform.title import show_as
 from prefork.sockets.binding import is_datagram
 from prefork.worker.accept.gate import Gate
@@ -51,7 +45,7 @@ class Station:
         self.row = self.board.row(slot)
         self.channel = Channel(channel, self.row)
         self.channel.attend_on_signal()
-        signal_on_parents_death(wire.NUDGE)
+        signal_on_parents_death(NUDGE)
         self._mutex: FileMutex | None = None
         self.listeners = inherit(
             plan.listeners, wait=plan.accept == "blocking", screened=plan.screened

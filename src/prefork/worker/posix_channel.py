@@ -1,11 +1,5 @@
 """The worker's end of its channel: says when it is ready, hears when it is to leave."""
 
-# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
-
-import sys
-
-assert sys.platform != "win32"
-
 import contextlib
 import os
 import select
@@ -17,6 +11,8 @@ from types import FrameType
 from prefork.ipc import messages as wire
 from prefork.ipc.scoreboard import W_LEAVING, Row
 from prefork.logs import log
+from prefork.platform.posix.descriptors import receive
+from prefork.platform.posix.signals import NUDGE
 
 
 class Channel:
@@ -46,7 +42,7 @@ class Channel:
 
     def attend_on_signal(self) -> None:
         """Look at the channel whenever the arbiter, or its death, sends NUDGE."""
-        signal.signal(wire.NUDGE, self._on_nudge)
+        signal.signal(NUDGE, self._on_nudge)
         self.attend()
 
     def register(self, poll: "select.poll | select.epoll") -> None:
@@ -114,7 +110,7 @@ class Channel:
             return
         while not self.orphaned:
             try:
-                said, fds = wire.receive(self.socket, 64, socket.MSG_DONTWAIT)
+                said, fds = receive(self.socket, 64, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return
             except ConnectionResetError:

@@ -1,11 +1,5 @@
 """What a worker stands on, on Windows: its channel, its listeners, its row, its gate."""
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
-
 import os
 import signal
 import socket
@@ -124,7 +118,7 @@ def _listeners(handles: Sequence[int], channel: socket.socket) -> list[socket.so
         return [_fitting(adopted(handle, InheritedListener)) for handle in handles]
     except OSError:
         channel.sendall(wire.encode(wire.NotInherited()))
-        return [_fitting(received(channel, InheritedListener)) for _ in handles]
+        return [_fitting(received(channel, wire.DRAIN, InheritedListener)) for _ in handles]
 
 
 def _fitting(listener: socket.socket) -> socket.socket:

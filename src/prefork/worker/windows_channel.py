@@ -1,11 +1,5 @@
 """The worker's end of its channel on Windows: a thread hears the arbiter."""
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
-
 import contextlib
 import socket
 import threading
@@ -13,6 +7,7 @@ from collections.abc import Callable
 
 from prefork.ipc import messages as wire
 from prefork.platform.windows.api import Event
+from prefork.platform.windows.child import TASKS
 
 
 class Channel:
@@ -59,7 +54,7 @@ class Channel:
             except OSError:
                 said = b""
             self.orphaned = not said
-            if wire.TASKS in said:
+            if TASKS in said:
                 # In a thread: what goes wrong with it must not make us deaf.
                 threading.Thread(
                     target=self.when_asked_for_tasks, name="tasks", daemon=True

@@ -6,12 +6,6 @@ thread.  So we have the system's thread pool wait for an event, raise an excepti
 go on after it as if nothing had been: a few instructions of machine code, written here.
 """
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
-
 import ctypes
 import faulthandler
 import platform

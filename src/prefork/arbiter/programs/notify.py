@@ -1,16 +1,9 @@
 """What a program notifies us of (sd_notify(3)), and what follows from it.  POSIX."""
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform != "win32"
-
 import selectors
-from time import monotonic
 from typing import Final
 
-from prefork.arbiter.child_events import News, fields
+from prefork.arbiter.child_events import News, fields, place_of
 from prefork.arbiter.programs.notify_words import Said, parse
 from prefork.arbiter.programs.program import Program
 from prefork.core.events import TimeExtended, WorkerLeaving
@@ -75,13 +68,13 @@ class NotifyLetters:
             return
         said = parse(letter.text)
         program.spoke, program.ready_at = True, None
-        self._heed(said, monotonic())
+        self._heed(said, self._news.clock())
         if said.wrong:
             self._warn("words", f"{said.wrong[0]!r} is not understood")
 
     def _heed(self, said: Said, now: float) -> None:
         program, pool = self._program, self._news.pool
-        slot = program.child.slot
+        slot = place_of(program.child)
         if said.extension is not None:
             pool.apply(TimeExtended(slot, now + said.extension), now)
         if said.ready:

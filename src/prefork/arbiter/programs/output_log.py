@@ -4,13 +4,12 @@ import contextlib
 import selectors
 from collections.abc import Callable
 from functools import partial
-from time import monotonic
 from typing import Any, Final, Protocol
 
-from prefork.arbiter.child_events import fields
+from prefork.arbiter.child_events import fields, place_of
 from prefork.arbiter.programs.output import Output
 from prefork.logs.log import Log
-from prefork.platform.child import Child
+from prefork.platform.base import Child
 
 #: Bytes of a dead program's output that are still read: several pipes full.
 LAST_WORDS: Final = 1 << 18
@@ -36,15 +35,16 @@ class Watch(Protocol):
 class Printing:
     """The outputs of all living programs: read while the log has room, and else not."""
 
-    def __init__(self, log: Log, watch: Watch) -> None:
+    def __init__(self, log: Log, watch: Watch, clock: Callable[[], float]) -> None:
         self._log = log
         self._watch = watch
+        self._clock = clock
         self._outputs: dict[int, tuple[Child, list[Output]]] = {}  # by slot
         self._paused_until: float | None = None
 
     def add(self, child: Child, outputs: list[Output]) -> None:
         """Log what comes from ``outputs`` as that of ``child``; they are ours now."""
-        self._outputs[child.slot] = child, outputs
+        self._outputs[place_of(child)] = child, outputs
         if self._paused_until is None:
             self._listen_to(child, outputs)
 
@@ -66,14 +66,14 @@ class Printing:
 
     def last_words(self, child: Child) -> None:
         """Log what ``child`` has printed before its end."""
-        for output in self._outputs[child.slot][1]:
+        for output in self._outputs[place_of(child)][1]:
             output.read_last_words(LAST_WORDS)
             self._log_lines(child, output)
             self._log.lost += len(output.lines)  # they can wait no longer
 
     def forget(self, child: Child) -> None:
         """Let go of the outputs of ``child``, which is gone."""
-        for output in self._outputs.pop(child.slot)[1]:
+        for output in self._outputs.pop(place_of(child))[1]:
             self._ignore(output)
             output.close()
 
@@ -94,11 +94,11 @@ class Printing:
         if not output.is_open:  # closed by the program, which may live on
             self._ignore(output)
         if not self._log_lines(child, output):
-            self._pause(child.slot)
+            self._pause(place_of(child))
 
     def _pause(self, slot: int) -> None:
         """Let programs wait for the log's reader, as they would without us."""
-        self._paused_until = monotonic() + PAUSE
+        self._paused_until = self._clock() + PAUSE
         # Who has just been heard comes last then; otherwise it would leave the others no room.
         self._outputs[slot] = self._outputs.pop(slot)
         for _, outputs in self._outputs.values():

@@ -1,30 +1,26 @@
 """How programs are started, asked to end and ended on POSIX systems."""
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform != "win32"
-
 import contextlib
 import os
 import pwd
 import selectors
-from signal import SIGABRT, Signals
+import sys
 from typing import Final
 
+from prefork import worker
 from prefork.arbiter.child_events import News
 from prefork.arbiter.programs.notify import NotifyLetters
 from prefork.arbiter.programs.output import AT_ONCE, Output
 from prefork.arbiter.programs.program import Program
 from prefork.arbiter.programs.row import ProgramRow
 from prefork.arbiter.programs.settings import Conduct
-from prefork.platform.child import Child
-from prefork.platform.posix.processes import PosixBackend
-from prefork.platform.posix.programs import Means, NotifySocket, output_pipe
+from prefork.platform.base import Child, Platform, ProgramOrder
+from prefork.platform.posix.programs import NotifySocket, output_pipe
 
 #: Seconds that a hung program has, after SIGABRT, to print its stacks.
 ABORT_PATIENCE: Final = 1.0
+
+_LAUNCHER: Final = (sys.executable, "-P", "-m", worker.LAUNCHER)
 
 
 class Starter:
@@ -33,18 +29,18 @@ class Starter:
     def __init__(
         self,
         news: News,
-        backend: PosixBackend,
+        platform: Platform,
         selector: selectors.BaseSelector,
         conduct: Conduct,
     ) -> None:
         settings = conduct.settings
         self.watch = selector  #: tells which outputs have something to read
         self._news = news
-        self._backend = backend
+        self._platform = platform
         self._selector = selector
-        self._plan = conduct.plan
+        self._conduct = conduct
         self._timeout = settings.timeout
-        self._stop_signal = Signals[f"SIG{settings.stop_signal}"]
+        self._stop_signal = f"SIG{settings.stop_signal}"
         self._user = _user_id(settings.user)  #: that programs run as
         self._senders = frozenset({0, os.geteuid(), self._user})  #: their notifications count
 
@@ -61,8 +57,21 @@ class Starter:
                 opened.callback(outputs[-1].close)
                 writers.append(writer)
             environ = {**os.environ, "NOTIFY_SOCKET": notify.address}
-            means = Means(environ, (writers[0], writers[1]))
-            child = self._backend.spawn_program(slot, generation, self._plan, means)
+            child = self._platform.start_program(
+                ProgramOrder(
+                    slot=slot,
+                    generation=generation,
+                    argv=[*_LAUNCHER, "--slot", str(slot), "--plan", str(self._conduct.plan)],
+                    environ=environ,
+                    outputs=(writers[0], writers[1]),
+                    inherited=(
+                        self._conduct.plan,
+                        *self._conduct.inherited,
+                        *self._conduct.shared,
+                    ),
+                    launched=True,
+                )
+            )
             opened.pop_all()
         program = Program(child, ProgramRow(self._news.board.row_of(slot), self._timeout))
         program.letters = NotifyLetters(self._news, self._selector, program, notify, self._senders)
@@ -70,14 +79,14 @@ class Starter:
 
     def ask_to_end(self, child: Child) -> None:
         """Send the signal that the settings name."""
-        self._backend.signal(child, self._stop_signal)
+        self._platform.signal(child, self._stop_signal)
 
     def abort(self, child: Child) -> float:
         """Have ``child``, which hangs, print its stacks, as many do on SIGABRT; tell for how long.
 
         So does systemd.
         """
-        self._backend.signal(child, SIGABRT)
+        self._platform.signal(child, "SIGABRT")
         return ABORT_PATIENCE
 
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from prefork.arbiter.child_events import News
 from prefork.arbiter.programs.row import ProgramRow
-from prefork.platform.child import Child
+from prefork.platform.base import Child
 
 
 class Letters(Protocol):

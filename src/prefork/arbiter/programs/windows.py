@@ -6,17 +6,10 @@ and the variables of sd_listen_fds(3) would name descriptors, which are of POSIX
 its sockets by the handles in its arguments.
 """
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
-
 import contextlib
 import os
 import selectors
 from pathlib import Path
-from time import monotonic
 from typing import Final, NoReturn
 
 from prefork.arbiter.child_events import News, fields
@@ -27,10 +20,9 @@ from prefork.arbiter.programs.settings import Conduct
 from prefork.arbiter.programs.windows_pipes import PipeWatch
 from prefork.core.events import LoadFailed, TargetLoaded
 from prefork.errors import HandlerError
-from prefork.platform.child import Child
+from prefork.platform.base import Child, Platform, ProgramOrder
 from prefork.platform.lookup import find_program
 from prefork.platform.windows.pipes import output_pipe
-from prefork.platform.windows.processes import WindowsBackend
 from prefork.worker.placeholders import Values, filled
 
 #: Why CreateProcess will not start that file another time either.
@@ -52,13 +44,13 @@ class Starter:
     def __init__(
         self,
         news: News,
-        backend: WindowsBackend,
+        platform: Platform,
         selector: selectors.BaseSelector,
         conduct: Conduct,
     ) -> None:
         self.watch = PipeWatch(selector)  #: tells which outputs have something to read
         self._news = news
-        self._backend = backend
+        self._platform = platform
         self._conduct = conduct
         self._environ = environment(conduct.settings.env)
         self._told = False  #: that programs cannot be asked to end
@@ -76,14 +68,14 @@ class Starter:
             child = self._started(slot, generation, (writers[0], writers[1]))
             opened.pop_all()
         # There is no moment in which something of ours runs in its process.
-        self._news.pool.apply(TargetLoaded(slot), monotonic())
+        self._news.pool.apply(TargetLoaded(slot), self._news.clock())
         row = ProgramRow(self._news.board.row_of(slot), self._conduct.settings.timeout)
         return Program(child, row), outputs
 
     def ask_to_end(self, child: Child) -> None:
         """Send Ctrl-Break, if ``child`` and we have a console in common."""
         try:
-            self._backend.signal(child, 0)
+            self._platform.signal(child, "SIGBREAK")
         except OSError as error:
             if not self._told:
                 self._told = True
@@ -105,9 +97,16 @@ class Starter:
         except HandlerError as error:
             self._refuse(slot, generation, str(error))
         argv = [str(file), *(filled(word, values) for word in words)]
-        spawn = self._backend.spawn_program
+        order = ProgramOrder(
+            slot=slot,
+            generation=generation,
+            argv=argv,
+            environ=self._environ,
+            outputs=outputs,
+            inherited=conduct.inherited,
+        )
         try:
-            return spawn(slot, generation, argv, self._environ, outputs, conduct.inherited)
+            return self._platform.start_program(order)
         except OSError as error:
             if error.winerror not in _REASONS:
                 raise
@@ -120,7 +119,7 @@ class Starter:
             news.load_failure_told = True
             where = {"slot": slot, "generation": generation}
             news.log.error("target cannot be loaded", **where, reason=reason)
-        news.pool.apply(LoadFailed(slot, reason), monotonic())
+        news.pool.apply(LoadFailed(slot, reason), self._news.clock())
         raise OSError(reason)
 
 

@@ -1,11 +1,5 @@
 """Which pipes have something to read, told to the loop: no wait for sockets knows (Windows)."""
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
-
 import contextlib
 import selectors
 from collections import deque

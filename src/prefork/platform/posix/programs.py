@@ -1,17 +1,10 @@
 """What a program of somebody else's gets from us: a socket to notify us by, pipes to write to."""
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform != "win32"
-
 import contextlib
 import os
 import socket
 import struct
 from array import array
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,14 +14,6 @@ MOST_BYTES: Final = 4096
 _CREDENTIALS: Final = struct.Struct("iII")  # struct ucred: pid, uid, gid
 _MOST_DESCRIPTORS: Final = 253  # SCM_MAX_FD
 _SPACE: Final = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS)
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What differs between the start of a program and that of a worker of ours."""
-
-    environ: Mapping[str, str]
-    outputs: tuple[int, int]  #: descriptors that become standard output and standard error
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,5 @@
 """What the arbiter asks of a POSIX system once: files to share, a limit, other processes."""
 
-# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
-
-import sys
-
-assert sys.platform != "win32"
-
 import contextlib
 import fcntl
 import os
@@ -15,7 +9,7 @@ import tempfile
 
 def memory_file(name: str, *, append: bool = False) -> int:
     """Return the descriptor of an empty file that is in nobody's way."""
-    if sys.platform == "linux":
+    if hasattr(os, "memfd_create"):
         fd = os.memfd_create(f"prefork-{name}", os.MFD_CLOEXEC)
     else:
         fd, path = tempfile.mkstemp(prefix=f"prefork-{name}-")
@@ -51,7 +45,7 @@ def is_running(pid: int) -> bool:
     return True
 
 
-def handle_of(fd: int) -> int:
+def number_of(fd: int) -> int:
     """Return the number by which a child inherits the file ``fd``: here it is the same."""
     return fd
 

@@ -3,12 +3,6 @@
 Every handle has an owner that closes it, every refusal is an OSError.  Decides nothing.
 """
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
-
 import ctypes
 from collections.abc import Callable, Sequence
 from ctypes import wintypes

@@ -1,21 +1,18 @@
 """What the arbiter holds of a process on Windows, and what its exit code says."""
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
-
 from dataclasses import dataclass, field
 from typing import Final
 
 from prefork.core.states import ExitStatus
-from prefork.platform.child import Child
+from prefork.platform.base import Child
 from prefork.platform.windows.api import Event, Job, RegisteredWait
 from prefork.platform.windows.process import Process
 
 #: The exit code of whom we kill: what a shell calls a death by SIGKILL.
 KILLED: Final = 137
+
+#: Asks a worker to write to its dump file what the tasks of its event loop wait for.
+TASKS: Final = b"T"
 
 #: Exit codes by which the system, or the C library, ends a process that made a mistake.
 _FAULTS: Final = {

@@ -1,11 +1,5 @@
 """Files without a name that processes share by their handles (Windows)."""
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
-
 import mmap
 import msvcrt
 import os

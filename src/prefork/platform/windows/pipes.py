@@ -4,12 +4,6 @@ A wait for sockets cannot wait for pipes.  So a read is always under way: the sy
 buffer, and a thread of its own tells that it has.  That is all that happens outside of our thread.
 """
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
-
 import ctypes
 import msvcrt
 import os

@@ -1,15 +1,10 @@
 """Starting a process on Windows, with exactly the handles that are meant for it."""
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
-
 import contextlib
 import ctypes
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from ctypes import wintypes
 from typing import Any, Final

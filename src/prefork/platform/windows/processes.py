@@ -1,14 +1,8 @@
-"""Processes, their ends and the console on Windows.  Decides nothing.
+"""Processes, their ends and the console on Windows.
 
 Descriptors are of a process on Windows, handles are of the system: what children inherit is
 named by its handle everywhere here.  A socket's is its ``fileno()``, a file's is ``handle_of``.
 """
-
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
 
 import contextlib
 import errno
@@ -18,10 +12,10 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
+from time import monotonic
 from typing import Final
 
-from prefork.ipc import messages as wire
-from prefork.platform.child import Child, Notice
+from prefork.platform.base import Child, ForkOrder, Notice, ProgramOrder, SpawnOrder
 from prefork.platform.socket_pair import socket_pair
 from prefork.platform.windows.api import (
     DUMP_HEADER,
@@ -33,14 +27,11 @@ from prefork.platform.windows.api import (
     Waits,
     break_group,
 )
-from prefork.platform.windows.child import KILLED, WindowsChild, exit_status
+from prefork.platform.windows.child import KILLED, TASKS, WindowsChild, exit_status
 from prefork.platform.windows.files import content_of, handle_of, memory_file
 from prefork.platform.windows.process import interpreter, start
 from prefork.platform.windows.sockets import shared
 from prefork.platform.windows.system import opened_process
-
-#: The module that a worker runs; -P because the current directory is the user's.
-WORKER: Final = ("-P", "-m", "prefork.worker")
 
 #: What the console says, in the words of POSIX.
 _WORDS: Final = {
@@ -52,16 +43,17 @@ _WORDS: Final = {
 }
 
 
-class WindowsBackend:
-    """Starts, ends and hears of processes.
+class WindowsPlatform:
+    """The ``Platform`` of Windows.
 
-    They end with us, however we end: they are in jobs whose only handles are ours.
+    All processes end with us, however we end: they are in jobs whose only handles are ours.
     """
 
-    def __init__(self, shared: Sequence[int], worker: Sequence[str] = WORKER) -> None:
-        """Have every worker inherit the handles ``shared``, and run as ``worker`` says."""
-        self._shared = tuple(shared)
-        self._worker = tuple(worker)
+    can_fork = False
+    wakes_one = False
+    few_sockets = True  # select() takes 512
+
+    def __init__(self) -> None:
         self._job = Job.create()
         self._nothing = os.open(os.devnull, os.O_RDWR | os.O_NOINHERIT)
         self.wakeup, self._wakeup_writer = socket_pair()
@@ -78,13 +70,15 @@ class WindowsBackend:
         # Inherited: a child that crashes is to be gone, not to wait for somebody to click it away.
         msvcrt.SetErrorMode(msvcrt.SEM_FAILCRITICALERRORS | msvcrt.SEM_NOGPFAULTERRORBOX)
 
-    def follow(self, parent: int, interrupt: int) -> None:
-        """Take the end of the process ``parent`` for a request to stop.
+    def now(self) -> float:
+        """Return the time of the performance counter."""
+        return monotonic()
 
-        And that it sets the event ``interrupt`` for a Ctrl-C, each time.
-        """
-        self._on_interrupt = WaitCallback(lambda *_: self._wake("SIGINT"))
-        self._leash.append(RegisteredWait(interrupt, self._on_interrupt, 0, once=False))
+    def follow(self, parent: int, interrupt: int | None = None) -> None:
+        """Take the end of the process ``parent`` for SIGTERM, and ``interrupt`` for SIGINT."""
+        if interrupt is not None:
+            self._on_interrupt = WaitCallback(lambda *_: self._wake("SIGINT"))
+            self._leash.append(RegisteredWait(interrupt, self._on_interrupt, 0, once=False))
         try:
             self._parent = opened_process(parent)
         except OSError:  # gone already
@@ -98,7 +92,7 @@ class WindowsBackend:
         self._console = Console(self._note_console)
 
     def close(self) -> None:
-        """End every process that is left, and let go of everything."""
+        """End every process that is left, and close everything."""
         for wait in self._leash:
             wait.close()
         for child in self._running.values():
@@ -116,54 +110,42 @@ class WindowsBackend:
         os.close(self._nothing)
 
     def signals(self) -> Iterator[str]:
-        """Yield what came since the last call, each once, by the names that POSIX has for it."""
+        """Yield the names of what came since the last call."""
         with contextlib.suppress(BlockingIOError):
             self.wakeup.recv(4096)
         seen = dict.fromkeys(self._words.popleft() for _ in range(len(self._words)))
         yield from seen
 
-    def spawn(self, slot: int, generation: int, plan: int, inherited: Sequence[int]) -> Child:
-        """Start a fresh interpreter as a worker.
-
-        The values of ``inherited``, its listeners' handles, stand on its command line.
-        Raises OSError when the system refuses.
-        """
+    def spawn(self, order: SpawnOrder) -> Child:
+        """Start a worker."""
+        if order.slot is None:
+            raise OSError(errno.ENOSYS, "Windows forks no process")
         executable, environ = interpreter()
-        with self._prepared(slot, generation) as (child, theirs):
-            given = {
-                "--plan": plan,
-                "--channel": theirs.fileno(),
-                "--dump": handle_of(child.dump),
-                "--stacks": child.stacks.value,
-            }
-            argv = [executable, *self._worker, "--slot", str(slot)]
-            argv += [word for handle in inherited for word in ("--listener", str(handle))]
-            argv += [word for name, handle in given.items() for word in (name, str(handle))]
-            handles = (*given.values(), *inherited, *self._shared)
-            streams = (self._nothing, 1, 2)
-            self._run(child, argv, environ, streams, handles, self._job)
+        argv = [executable, "-P", "-m", order.module, *order.arguments]
+        with self._prepared(order.slot, order.generation) as (child, theirs):
+            words, numbers = _reports(child, theirs)
+            inherited = (*order.inherited, *numbers)
+            self._run(child, [*argv, *words], environ, inherited, (1, 2))
         return child
 
-    def spawn_program(
-        self,
-        slot: int,
-        generation: int,
-        argv: Sequence[str],
-        environ: Mapping[str, str],
-        outputs: tuple[int, int],
-        inherited: Sequence[int],
-    ) -> Child:
-        """Start a program, which inherits listeners and nothing else; raises OSError.
-
-        ``outputs`` are descriptors.  Its channel has ended from the beginning: that says, as on
-        POSIX, that the process is the program's own.
-        """
-        with self._prepared(slot, generation) as (child, _):
+    def start_program(self, order: ProgramOrder) -> Child:
+        """Start a program in a job of its own."""
+        with self._prepared(order.slot, order.generation) as (child, theirs):
             child.program = True
             child.job = Job.create()
-            streams = (self._nothing, *outputs)
-            self._run(child, argv, environ, streams, inherited, child.job)
+            words, numbers = _reports(child, theirs) if order.launched else ([], [])
+            argv, inherited = [*order.argv, *words], (*order.inherited, *numbers)
+            self._run(child, argv, order.environ, inherited, order.outputs)
         return child
+
+    def fork(self, mold: Child, order: ForkOrder) -> Child:
+        """Refuse: nothing is forked here."""
+        del mold, order
+        raise OSError(errno.ENOSYS, "Windows forks no process")
+
+    def adopt(self, child: Child, pid: int) -> None:
+        """Fail: nothing is forked here."""
+        raise AssertionError(f"{child} was not forked, but is to be process {pid}")
 
     def reap(self, refresh: Callable[[], None]) -> Iterator[Notice]:
         """Yield a notice for each child that has ended.  Nobody announces any: no ``refresh``."""
@@ -189,58 +171,53 @@ class WindowsBackend:
             with contextlib.suppress(PermissionError):  # it is ending: reap will tell
                 child.process.terminate(KILLED)
 
-    def signal(self, child: Child, signum: int) -> None:
-        """Send Ctrl-Break to ``child``, a program: the one thing like a signal that there is.
-
-        Raises OSError when we have no console in common.
-        """
-        del signum
+    def signal(self, child: Child, name: str) -> None:
+        """Send Ctrl-Break to ``child``; raises OSError when we have no console in common."""
+        if name != "SIGBREAK":
+            raise OSError(errno.ENOSYS, f"Windows has no {name}")
         assert isinstance(child, WindowsChild)
         if child.process is not None and child.process.exit_code() is None:
             break_group(child.process.pid)
 
-    def drain(self, child: Child) -> None:
-        """Ask ``child`` to finish what it holds and to exit."""
-        self.say(child, wire.DRAIN)
-
-    def say(self, child: Child, word: bytes) -> None:
-        """Send ``word``; a thread of the worker's hears it at once."""
+    def send(self, child: Child, word: bytes) -> None:
+        """Send ``word``; a thread of the worker's reads it at once."""
         with contextlib.suppress(OSError):  # it died first; reap will tell
             child.channel.send(word)
 
-    def start_mold(self, *_: object) -> Child:
-        """Refuse: nothing is forked here."""
-        raise OSError(errno.ENOSYS, "Windows forks no process")
+    def wake(self, child: Child) -> None:
+        """Do nothing: the thread that reads the channel waits for nothing else."""
 
-    def order(self, *_: object) -> Child:
-        """Refuse: nothing is forked here."""
-        raise OSError(errno.ENOSYS, "Windows forks no process")
-
-    def share(self, child: Child, listeners: Sequence[int]) -> None:
-        """Send ``listeners`` to ``child`` once more, in the other way that there is."""
+    def hand_over(self, child: Child, word: bytes, numbers: Sequence[int]) -> None:
+        """Send ``word`` and sockets, which ``sockets.received`` reads."""
         assert child.pid is not None
         with contextlib.suppress(OSError):  # it died first; reap will tell
-            child.channel.send(b"".join(shared(handle, child.pid) for handle in listeners))
-
-    def born(self, child: Child, pid: int) -> None:
-        """Do nothing: a process is known from its start."""
-
-    def hand_over_log(self, child: Child, fd: int) -> None:
-        """Do nothing: no log is moved away while somebody writes it."""
-
-    def nudge(self, child: Child) -> None:
-        """Do nothing: what has been said to a worker wakes it, whatever it waits in."""
+            sockets = b"".join(shared(number, child.pid) for number in numbers)
+            child.channel.send(word + sockets)
 
     def ask_for_stacks(self, child: Child) -> None:
-        """Have ``child`` write its stacks to its dump file, which is emptied first."""
+        """Set the event that ``child`` writes its stacks for."""
         assert isinstance(child, WindowsChild)
         os.ftruncate(child.dump, 0)
         child.stacks.set()
-        self.say(child, wire.TASKS)
+        self.send(child, TASKS)
 
     def stacks(self, child: Child) -> bytes:
-        """Return what ``child`` has written to its dump file so far."""
+        """Return what is in the dump file."""
         return content_of(child.dump).replace(DUMP_HEADER, b"", 1)
+
+    def kernel_state(self, child: Child) -> dict[str, str]:
+        """Return nothing: the system does not say what a process waits for."""
+        del child
+        return {}
+
+    def thread_states(self, child: Child) -> list[dict[str, str]]:
+        """Return nothing, as above."""
+        del child
+        return []
+
+    def killed_for_memory(self) -> bool:
+        """Return False: the system kills no process for want of memory."""
+        return False
 
     @contextlib.contextmanager
     def _prepared(self, slot: int, generation: int) -> Iterator[tuple[WindowsChild, socket.socket]]:
@@ -249,7 +226,7 @@ class WindowsBackend:
             unwanted.callback(ours.close)
             ours.setblocking(False)
             dump = memory_file("stacks", append=True)
-            child = WindowsChild(slot, generation, ours, dump, serial=-1)
+            child = WindowsChild(slot, generation, ours, dump)
             unwanted.callback(child.close)
             yield child, theirs
             unwanted.pop_all()
@@ -259,11 +236,11 @@ class WindowsBackend:
         child: WindowsChild,
         argv: Sequence[str],
         environ: Mapping[str, str],
-        streams: Sequence[int],
         inherited: Sequence[int],
-        job: Job,
+        outputs: tuple[int, int],
     ) -> None:
-        empty, output, error = map(handle_of, streams)
+        empty, output, error = map(handle_of, (self._nothing, *outputs))
+        job = self._job if child.job is None else child.job
         process = start(argv, environ, (empty, output, error), inherited, job.value)
         serial = next(self._serials)
         child.process, child.pid = process, process.pid
@@ -293,3 +270,14 @@ class WindowsBackend:
         self._words.append(word)
         with contextlib.suppress(OSError):  # full: then it wakes anyway; or closed
             self._wakeup_writer.send(b".")
+
+
+def _reports(child: WindowsChild, theirs: socket.socket) -> tuple[list[str], list[int]]:
+    """Return by which arguments, and which handles, a process of ours reports to us."""
+    numbers = {
+        "--channel": theirs.fileno(),
+        "--dump": handle_of(child.dump),
+        "--stacks": child.stacks.value,
+    }
+    words = [word for name, handle in numbers.items() for word in (name, str(handle))]
+    return words, list(numbers.values())

@@ -1,11 +1,5 @@
 """Sockets that several processes share (Windows)."""
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
-
 import _socket
 import ctypes
 import os
@@ -13,7 +7,6 @@ import socket
 from ctypes import wintypes
 from typing import Final
 
-from prefork.ipc import messages as wire
 from prefork.platform.windows.api import Handle
 
 _WSAENOTSOCK: Final = 10038
@@ -60,14 +53,16 @@ def shared(handle: int, pid: int) -> bytes:
     return len(data).to_bytes(4, "big") + data
 
 
-def received(channel: socket.socket, cls: type[socket.socket] = socket.socket) -> socket.socket:
-    """Return the socket that comes by ``channel``; raises OSError.
+def received(
+    channel: socket.socket, give_up_on: bytes, cls: type[socket.socket] = socket.socket
+) -> socket.socket:
+    """Return the socket that comes by ``channel``; raises OSError, also for ``give_up_on``.
 
     With some providers of sockets (WSAPROTOCOL_INFO, XP1_IFS_HANDLES) an inherited handle is no
     socket; WSADuplicateSocket is the way for all of them.
     """
     while first := _exactly(channel, 1).strip(b"\0"):  # no size begins like that, a word does
-        if first == wire.DRAIN:
+        if first == give_up_on:
             raise ConnectionError("the arbiter has no use for us any more")
     size = int.from_bytes(_exactly(channel, 3), "big")
     return cls(fileno=socket.fromshare(_exactly(channel, size)).detach())

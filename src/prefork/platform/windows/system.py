@@ -1,11 +1,5 @@
 """What the arbiter asks of Windows once: a mutex, other processes."""
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
-
 import ctypes
 from ctypes import wintypes
 from typing import Final

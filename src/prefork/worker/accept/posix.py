@@ -1,11 +1,5 @@
 """The gates of POSIX systems: blocking in accept, exclusive in epoll, under a mutex."""
 
-# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
-
-import sys
-
-assert sys.platform != "win32"
-
 import contextlib
 import errno
 import fcntl

@@ -10,12 +10,6 @@ queue, for if the first thing it asks for blocks the loop, it would block the ne
 is taken at capacity, and none while a sibling that sleeps is clearly idler: that one is woken.
 """
 
-# ruff: noqa: E402  (checkers on Windows pass over what follows the assertion)
-
-import sys
-
-assert sys.platform != "win32"
-
 import asyncio
 import errno
 import os
@@ -25,8 +19,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from prefork.ipc import messages as wire
 from prefork.logs import log
+from prefork.platform.posix.signals import NUDGE
 from prefork.worker.accept.peers import Siblings
 from prefork.worker.accept.posix import EXHAUSTED, EXHAUSTED_PAUSE
 from prefork.worker.counters import LoopTally
@@ -154,7 +148,7 @@ class LoopGate:
             return
         if sibling.asleep:
             with suppress(ProcessLookupError, PermissionError):
-                os.kill(sibling.pid, wire.NUDGE)
+                os.kill(sibling.pid, NUDGE)
         # Whatever becomes of it: if nobody has taken the connection by then, it is ours.
         self._come_back_in(PASS_PATIENCE)
 

@@ -6,12 +6,6 @@ An overlapped AcceptEx would be a system call less; but whoever is killed with o
 the next client along (seen under Wine 8).
 """
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
-
 import select
 import socket
 from collections.abc import Callable, Iterable, Sequence

@@ -6,12 +6,6 @@ answer comes from is for the system to say, so a socket that is bound to all add
 from another one than was asked.
 """
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
-
 import errno
 import os
 import select

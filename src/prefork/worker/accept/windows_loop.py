@@ -9,12 +9,6 @@ Who has the mutex when a client comes, passes it on if its own loop is stuck, or
 clearly idler: siblings with room stand at the mutex, too.
 """
 
-# ruff: noqa: E402  (checkers on other systems pass over what follows the assertion)
-
-import sys
-
-assert sys.platform == "win32"
-
 import asyncio
 import socket
 import threading

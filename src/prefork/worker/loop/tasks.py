@@ -22,7 +22,7 @@ _DEPTH: Final = 20  #: frames of each
 if sys.platform != "win32":
     import signal
 
-    from prefork.ipc import messages as wire
+    from prefork.platform.posix.signals import DUMP
     from prefork.worker.environment import catch_dumps
 
     def dump_tasks_too(loop: asyncio.AbstractEventLoop, fd: int) -> None:
@@ -32,8 +32,8 @@ if sys.platform != "win32":
             del signum, frame
             write_tasks(loop, fd)
 
-        faulthandler.unregister(wire.DUMP)  # what is registered once is not registered anew
-        signal.signal(wire.DUMP, write)
+        faulthandler.unregister(DUMP)  # what is registered once is not registered anew
+        signal.signal(DUMP, write)
         catch_dumps(fd, chain=True)
 
 
