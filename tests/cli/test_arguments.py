@@ -48,7 +48,7 @@ def test_a_negative_number_is_a_value():
         (["a", "b", "c"], ["a"], ["the argument 'b' is one too many",
                                   "the argument 'c' is one too many"]),
         (["--factory=yes", "a"], ["a"],
-         ["--factory takes no value, and '--factory=yes' gives one"]),
+         ["--factory takes no value, but '--factory=yes' has one"]),
         (["--wrokers", "5", "a"], ["a"], ["there is no flag --wrokers; did you mean --workers?"]),
         (["a", "--wrokers", "5"], ["a"], ["there is no flag --wrokers; did you mean --workers?"]),
         (["--wrokers=5", "a"], ["a"], ["there is no flag --wrokers; did you mean --workers?"]),

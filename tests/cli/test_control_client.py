@@ -170,7 +170,7 @@ def test_only_the_loopback_is_meant(address, capsys):
     The sentence says what would be right.
     """
     assert 2 == main(["why", "--control", address])
-    assert "it is unix:PATH, unix:@NAME or tcp://127.0.0.1:PORT" in capsys.readouterr().err
+    assert "it must be unix:PATH, unix:@NAME or tcp://127.0.0.1:PORT" in capsys.readouterr().err
 
 
 HOLDER = """

@@ -111,4 +111,4 @@ def test_a_table_that_is_none_is_a_mistake(tmp_path):
     """
     (tmp_path / "pyproject.toml").write_text("[tool]\nprefork = 3\n")
 
-    assert "no table" in read(tmp_path)[1][0]
+    assert "not a table" in read(tmp_path)[1][0]

@@ -304,7 +304,7 @@ def test_a_file_that_is_no_program_is_a_sentence_of_the_log(serve_programs, tmp_
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--ready-after", "0"], "on Windows a program has no way to say READY=1"),
+        (["--ready-after", "0"], "on Windows a program cannot send READY=1"),
         (["--stop-signal", "INT"], "Windows has no signals"),
     ],
 )

@@ -20,12 +20,12 @@ COMMANDS: Final = {
     "serve": "serve a Python handler",
     "exec": "run any program as workers on shared sockets",
     "echo": "serve the echo server, on tcp://0.0.0.0:1500 with 5 workers",
-    "check": "load settings and target, show what would be in effect, bind nothing",
+    "check": "load settings and target, show the settings in effect, bind nothing",
     "status": "show the pool at a glance",
     "scale": "change how many workers there may be",
     "stop": "stop the server",
     "dump": "show the Python stacks of a worker, or of all",
-    "why": "show the pool's last decisions, with the numbers each was taken from",
+    "why": "show the pool's last decisions, with the numbers behind each",
 }
 _LATER: Final = frozenset({"reload", "top", "upgrade"})
 
@@ -120,7 +120,7 @@ def _no_command(text: str) -> str:
     if text in _LATER:
         return f"the command {text} is not offered by this version"
     if text.startswith("-"):
-        return f"a command comes first, as in prefork serve {text} …; {text!r} is none"
+        return f"a command comes first, as in prefork serve {text} …; {text!r} is not one"
     if ":" in text or "/" in text or text.endswith(".py"):
         return f"there is no command {text!r}; did you mean prefork serve {text}?"
     guess: str = import_module("prefork.settings.names").meant(text, COMMANDS)
@@ -131,7 +131,7 @@ def _help() -> str:
     rows = "".join(f"  {name:8}  {says}\n" for name, says in COMMANDS.items())
     return (
         "usage: prefork COMMAND …\n\n"
-        "Many processes on one socket, a dynamic pool, a parent that watches.\n\n"
+        "Many processes on one socket, a dynamic pool, a parent that watches the workers.\n\n"
         f"commands:\n{rows}\n"
-        "prefork COMMAND --help tells more; prefork --version tells the version.\n"
+        "prefork COMMAND --help shows the options; prefork --version prints the version.\n"
     )

@@ -97,7 +97,7 @@ class Parser:
         for text in argv:
             flag, separator, _ = text.partition("=")
             if separator and self._takes_value.get(flag) is False:
-                line.problems.append(f"{flag} takes no value, and {text!r} gives one")
+                line.problems.append(f"{flag} takes no value, but {text!r} has one")
             else:
                 yield text
 

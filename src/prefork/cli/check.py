@@ -29,7 +29,7 @@ def run(argv: Sequence[str]) -> int:
     parser = server_parser(
         "check",
         "TARGET [options]",
-        "Load settings and target, show what would be in effect, bind nothing.",
+        "Load settings and target, show the settings in effect, bind nothing.",
     )
     parser.add("json", "--json", help="print JSON")
     line = parser.parse(argv, most_words=1)

@@ -22,7 +22,7 @@ def run(argv: Sequence[str]) -> int:
     if line.has("json"):
         print_json(result)
     else:
-        print("\n\n".join(_text(worker) for worker in result["workers"]) or "no worker runs")
+        print("\n\n".join(_text(worker) for worker in result["workers"]) or "no worker is running")
     return 0
 
 

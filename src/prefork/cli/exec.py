@@ -18,7 +18,7 @@ from prefork.sockets.addresses import parse_address
 from prefork.sockets.binding import duplicate
 from prefork.worker.placeholders import unknown
 
-#: What is the program's own business.
+#: Settings that only the program itself can decide.
 _PINNED: Final = {
     "kind": "auto",
     "factory": "false",
@@ -43,8 +43,8 @@ def run(argv: Sequence[str]) -> int:
         "[options] -- PROGRAM [ARG…]",
         "Run any program as workers that share the listening sockets. In its arguments {fd} is "
         "the descriptor of the first address, on Windows its handle, {fd:N} that of the N-th, "
-        "from 0, {port} the first port, {slot} the worker's place. By default a worker is full "
-        "with one unit (--concurrency 1), and the server is called after the program.",
+        "from 0, {port} the first port, {slot} the worker's slot. By default a worker holds one "
+        "unit of work (--concurrency 1), and the server has the program's name.",
         without=(*_PINNED, "loop"),
     )
     line = parser.parse(options)
@@ -75,7 +75,7 @@ def _parted(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _refuse_mistakes(line: Line, command: Sequence[str]) -> None:
-    """Add what is wrong with ``command`` to the mistakes of ``line``."""
+    """Add the mistakes in ``command`` to those of ``line``."""
     if sys.platform not in ("linux", "win32"):
         line.problems.append("prefork exec needs Linux or Windows")
     if not command:
@@ -96,7 +96,7 @@ def _name_of(program: str) -> str:
 
 
 def _check_tokens(settings: Settings) -> None:
-    """Raise SettingsError when an argument names an address, or a port, that there is not."""
+    """Raise SettingsError when an argument names an address or a port that does not exist."""
     has_port = any(_has_port(address) for address in settings.bind)
     problems = list(unknown(settings.command[1:], len(settings.bind), has_port=has_port))
     if problems:
@@ -109,8 +109,9 @@ def _check_readiness(settings: Settings) -> None:
     if limit and after >= limit:
         raise SettingsError(
             [
-                f"ready-after is {after:g} and boot-timeout {limit:g}: a program that says nothing "
-                "would be hung before it is ready; ready-after is below boot-timeout, or 0"
+                f"ready-after is {after:g} and boot-timeout {limit:g}: a program that reports "
+                "nothing would be hung before it is ready; ready-after must be below "
+                "boot-timeout, or 0"
             ]
         )
 
@@ -123,7 +124,7 @@ def _has_port(text: str) -> bool:
         with duplicate(address.fd) as sock:
             return sock.family in (socket.AF_INET, socket.AF_INET6)
     except OSError:
-        return True  # that it is no socket is told by whoever opens it
+        return True  # opening it will report that it is not a socket
 
 
 def _check_program(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Flags of other servers that are not ours, and what to say about each."""
+"""Flags of other servers that prefork does not have, and what to report about each."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,17 +16,15 @@ class Foreign:
 
 
 _ABSENT: Final = "is not offered by this version"
-_KIND: Final = "is not needed: the kind of handler is told from the target, or by --kind"
+_KIND: Final = "is not needed: the kind of handler is detected from the target, or set by --kind"
 _MOLD: Final = (
     "is not needed: with --start fork, workers are forked from a process that has imported the "
     "target"
 )
 _DAEMON: Final = (
-    "is not offered: prefork stays in the foreground, for systemd, a container or & to look after"
+    "is not offered: prefork stays in the foreground, under systemd, in a container or with &"
 )
-_LOG: Final = (
-    "is not offered: the log goes to standard error; --log-level and --log-format shape it"
-)
+_LOG: Final = "is not offered: the log goes to standard error; see --log-level and --log-format"
 _ACCEPT: Final = "is not needed: the workers share one socket; --accept says how they wait on it"
 
 #: gunicorn 27, uvicorn 0.54, hypercorn 0.18, granian 2.8.
@@ -53,7 +51,7 @@ FOREIGN: Final[dict[str, Foreign]] = {
     "--worker-tmp-dir": Foreign("is not needed: workers keep no temporary files"),
     "--app-dir": Foreign("is called --chdir here"),
     "--working-dir": Foreign("is called --chdir here"),
-    "--pythonpath": Foreign("is not offered: set PYTHONPATH, or --chdir"),
+    "--pythonpath": Foreign("is not offered: use PYTHONPATH or --chdir"),
     "--proc-name": Foreign("is called --name here"),
     "--process-name": Foreign("is called --name here"),
     "--pid-file": Foreign("is called --pidfile here"),
@@ -64,14 +62,14 @@ FOREIGN: Final[dict[str, Foreign]] = {
     "--error-logfile": Foreign(_LOG),
     "--log-file": Foreign(_LOG),
     "--log-config": Foreign(_LOG),
-    "--env-file": Foreign("is not offered: --env sets a variable, the environment is inherited"),
+    "--env-file": Foreign("is not offered: use --env; the environment is inherited"),
     "--check-config": Foreign("is a command here: prefork check TARGET", False),
     "--print-config": Foreign("is a command here: prefork check TARGET", False),
 }
 
 
 def about(flag: str, known: Iterable[str]) -> str:
-    """Return the sentence about a ``flag`` that is none of the ``known`` ones."""
+    """Return the sentence about a ``flag`` that is not one of the ``known`` ones."""
     if flag in FOREIGN:
         return f"the flag {flag} {FOREIGN[flag].hint}"
     if not flag.startswith("--") and flag[:2] in FOREIGN:  # -kgevent

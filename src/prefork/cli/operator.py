@@ -16,9 +16,9 @@ from prefork.sockets.addresses import Address, parse_address
 
 _LOOPBACK: Final = "127.0.0.1"
 _FORMS: Final = (
-    f"on Windows it is tcp://{_LOOPBACK}:PORT"
+    f"on Windows it must be tcp://{_LOOPBACK}:PORT"
     if sys.platform == "win32"
-    else f"it is unix:PATH, unix:@NAME or tcp://{_LOOPBACK}:PORT"
+    else f"it must be unix:PATH, unix:@NAME or tcp://{_LOOPBACK}:PORT"
 )
 
 

@@ -30,7 +30,7 @@ _PERIOD = 1.0
 def run(argv: Sequence[str]) -> int:
     """Print the status, with ``--watch`` each second.  Raises SettingsError, ControlError."""
     parser = operator_parser("status", "[options]", "Show the pool at a glance.")
-    parser.add("watch", "--watch", help="show it anew each second, until Ctrl-C")
+    parser.add("watch", "--watch", help="repeat it each second, until Ctrl-C")
     line = parsed(parser, argv)
     refuse_mistakes(line)
     with _looking(line) as look:

@@ -16,9 +16,9 @@ PATIENCE: Final = 5.0
 def run(argv: Sequence[str]) -> int:
     """Stop the server.  Raises SettingsError, ControlError."""
     parser = operator_parser(
-        "stop", "[options]", "Stop the server: what is being served is finished first."
+        "stop", "[options]", "Stop the server gracefully: it finishes its connections first."
     )
-    parser.add("now", "--now", help="stop at once, without finishing")
+    parser.add("now", "--now", help="stop at once, without finishing connections")
     line = parsed(parser, argv)
     refuse_mistakes(line)
     with connected(line) as control:

@@ -1,4 +1,4 @@
-"""The settings: each declared once, below, with all that is known about it.
+"""The settings: each is declared once, below, with everything that is known about it.
 
 Kept light: arbiter and workers import it only to decode what the command line resolved.
 """
@@ -39,14 +39,14 @@ class Settings:
         group=_HANDLER,
         form=choice("auto", "stream", "asyncio", "protocol", "socketserver", "datagram", "program"),
         default="auto",
-        help="What kind of handler the target is; auto tells it from its shape.",
+        help="The kind of handler; auto detects it from the target's signature or class.",
     )
     factory: bool = setting(
         "factory",
         group=_HANDLER,
         form=FLAG,
         default="false",
-        help="The target makes the handler: call it first, without arguments.",
+        help="The target is a factory: call it without arguments to get the handler.",
     )
     bind: tuple[str, ...] = setting(
         "bind",
@@ -57,8 +57,8 @@ class Settings:
         default="tcp://127.0.0.1:8000",
         value=("tcp://127.0.0.1:8000",),
         help="Where to listen: HOST:PORT, :PORT, [::1]:PORT, udp://HOST:PORT, unix:PATH, "
-        "unix:@NAME, unixgram:PATH or fd://N; several times for several addresses. Port 0 takes "
-        "any free port.",
+        "unix:@NAME, unixgram:PATH or fd://N; repeat it for several addresses. Port 0 is any "
+        "free port.",
     )
     backlog: int = setting(
         "backlog",
@@ -72,20 +72,20 @@ class Settings:
         group=_LISTENING,
         form=choice("auto", "blocking", "exclusive", "mutex"),
         default="auto",
-        help="How idle workers wait for a connection; auto takes what suits listeners and kind.",
+        help="How idle workers wait for a connection; auto selects what suits listeners and kind.",
     )
     accept_mutex: Literal["flock", "fcntl"] = setting(
         "accept-mutex",
         group=_LISTENING,
         form=choice("flock", "fcntl"),
         default="flock",
-        help="The lock that accept = mutex takes; Windows has its own.",
+        help="The kind of lock for accept = mutex; Windows has its own.",
     )
     accept_mutex_name: str | None = setting(
         "accept-mutex-name",
         group=_LISTENING,
         form=MUTEX,
-        help="On Windows, the name of the accept mutex, by which foreign programs take part.",
+        help="On Windows, the name of the accept mutex, so that other programs can share it.",
     )
     minimum: int = setting(
         "workers",
@@ -95,8 +95,8 @@ class Settings:
         default="auto",
         value=1,
         computed="auto: 1..4×CPUs, for event loops 1..CPUs",
-        help="How many workers: N always, MIN..MAX as the load asks; MIN may be 0. auto counts "
-        "the CPUs that affinity and cgroup leave.",
+        help="How many workers: always N, or MIN..MAX depending on the load; MIN may be 0. auto "
+        "counts the CPUs that affinity and cgroup allow.",
     )
     maximum: int = also("workers", value=1)
     spare: int = setting(
@@ -111,14 +111,14 @@ class Settings:
         group=_POOL,
         form=duration(),
         default="30",
-        help="How long a surplus of idle workers lasts before one of them goes.",
+        help="How long a surplus of idle workers must last before one of them is drained.",
     )
     threads: int = setting(
         "threads",
         group=_POOL,
         form=whole(1, 1000),
         default="1",
-        help="How many connections a worker serves at once, each in its thread.",
+        help="How many connections a worker serves at the same time, each in its own thread.",
     )
     concurrency: int = setting(
         "concurrency",
@@ -126,16 +126,16 @@ class Settings:
         form=whole(1, 1_000_000),
         default="1000",
         aliases=("--worker-connections", "--limit-concurrency"),
-        help="How many connections a worker holds at once in its event loop; for exec, how many "
-        "units a worker is full with.",
+        help="How many connections a worker holds at the same time in its event loop; for exec, "
+        "how many units of work a worker holds at most.",
     )
     loop: Literal["auto", "asyncio", "uvloop", "proactor", "selector"] = setting(
         "loop",
         group=_POOL,
         form=choice("auto", "asyncio", "uvloop", "proactor", "selector"),
         default="auto",
-        help="The event loop of asyncio and protocol handlers; auto is uvloop where it is "
-        "installed. Windows has two, proactor (auto and asyncio there) and selector.",
+        help="The event loop of asyncio and protocol handlers; auto is uvloop if it is "
+        "installed. Windows has two: proactor, which auto and asyncio select, and selector.",
     )
     start: Literal["auto", "fork", "spawn"] = setting(
         "start",
@@ -143,14 +143,14 @@ class Settings:
         form=choice("auto", "fork", "spawn"),
         default="auto",
         help="How workers start: forked from a process that has imported the target, or as a "
-        "fresh interpreter; auto forks where that is safe.",
+        "fresh interpreter; auto forks if that is safe.",
     )
     boot_timeout: float = setting(
         "boot-timeout",
         group=_WATCHING,
         form=duration(zero="for ever"),
         default="60",
-        help="How long a worker may take to become ready; 0 is for ever.",
+        help="How long a worker may take to become ready; 0 is no limit.",
     )
     timeout: float = setting(
         "timeout",
@@ -158,15 +158,15 @@ class Settings:
         group=_WATCHING,
         form=duration(zero="for ever"),
         default="30",
-        help="A worker that is busy with one connection for longer, or whose event loop is stuck "
-        "for longer, is hung: it is recorded and replaced; 0 is never.",
+        help="A worker that is busy with one connection for longer, or whose event loop is "
+        "blocked for longer, is hung: it is recorded and replaced; 0 is no limit.",
     )
     ready_after: float = setting(
         "ready-after",
         group=_WATCHING,
         form=duration(zero="only READY=1 counts"),
         default="1",
-        help="A program that has said nothing counts as ready after so long; 0 waits for its "
+        help="A program that reports nothing counts as ready after this time; 0 waits for its "
         "READY=1.",
     )
     stop_signal: str = setting(
@@ -182,42 +182,41 @@ class Settings:
         form=duration(),
         default="30",
         aliases=("--timeout-graceful-shutdown",),
-        help="How long a worker that is asked to leave may finish what it holds; then it is "
-        "killed.",
+        help="How long a drained worker may take to finish what it holds; then it is killed.",
     )
     restart_delay: float = setting(
         "restart-delay",
         group=_WATCHING,
         form=duration(),
         default="0.1",
-        help="How long to wait after a failed start; it doubles with each further one.",
+        help="The delay after a failed start; it doubles with each further one.",
     )
     restart_delay_max: float = setting(
         "restart-delay-max",
         group=_WATCHING,
         form=duration(),
         default="30",
-        help="The longest wait after a failed start.",
+        help="The longest delay after a failed start.",
     )
     restart_intensity: int = setting(
         "restart-intensity",
         group=_WATCHING,
         form=whole(1, 1000),
         default="8",
-        help="So many failed starts within restart-period, and no worker ready: give up.",
+        help="After so many failed starts within restart-period, and no ready worker, give up.",
     )
     restart_period: float = setting(
         "restart-period",
         group=_WATCHING,
         form=duration(0.001),
         default="60",
-        help="The time over which restart-intensity counts.",
+        help="The time in which restart-intensity counts failed starts.",
     )
     user: str | None = setting(
-        "user", short="u", group=_PROCESS, form=ACCOUNT, help="The user the workers run as."
+        "user", short="u", group=_PROCESS, form=ACCOUNT, help="The user that the workers run as."
     )
     group: str | None = setting(
-        "group", short="g", group=_PROCESS, form=ACCOUNT, help="The group the workers run as."
+        "group", short="g", group=_PROCESS, form=ACCOUNT, help="The group that the workers run as."
     )
     umask: int | None = setting(
         "umask",
@@ -238,14 +237,14 @@ class Settings:
         form=PAIR,
         many=True,
         value=(),
-        help="A variable for the workers' environment; several times for several variables.",
+        help="A variable for the workers' environment; repeat it for several variables.",
     )
     nice: int = setting(
         "nice",
         group=_PROCESS,
         form=whole(-20, 19),
         default="0",
-        help="Added to the workers' niceness: higher is less urgent.",
+        help="Added to the workers' niceness; a higher value is a lower priority.",
     )
     name: str = setting(
         "name",
@@ -262,23 +261,24 @@ class Settings:
         group=_OPERATING,
         form=PATH,
         aliases=("--pid",),
-        help="A file for the arbiter's process id, removed at the end; a relative path counts from "
-        "the directory where the command is given.",
+        help="A file for the arbiter's process id, removed at the end; a relative path is relative "
+        "to the directory where the command is run.",
     )
     control: str = setting(
         "control",
         group=_OPERATING,
         form=CONTROL,
         default="auto",
-        help="Where the operator commands reach the server: auto, off, unix:PATH or unix:@NAME (a "
-        "relative PATH counts from where the command is given); on Windows tcp://127.0.0.1:PORT.",
+        help="Where the operator commands connect to the server: auto, off, unix:PATH or "
+        "unix:@NAME (a relative PATH is relative to the directory where the command is run); on "
+        "Windows auto, off or tcp://127.0.0.1:PORT.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = setting(
         "log-level",
         group=_OPERATING,
         form=choice("debug", "info", "warning", "error"),
         default="info",
-        help="The least important events that are logged.",
+        help="The lowest level of events that are logged.",
     )
     log_format: Literal["text", "json"] = setting(
         "log-format",
@@ -287,9 +287,9 @@ class Settings:
         default="auto",
         value="text",
         computed="auto: text on a terminal, else json",
-        help="How an event is written: as a line of text, or as a JSON object.",
+        help="How an event is written: as a line of text or as a JSON object.",
     )
-    #: The maximum of ``workers = auto`` for event loops; None where the operator has said one.
+    #: The maximum of ``workers = auto`` for event loops; None if the operator has set one.
     loop_maximum: int | None = None
     #: The program of ``prefork exec`` and its arguments.
     command: tuple[str, ...] = ()

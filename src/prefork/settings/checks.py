@@ -15,7 +15,7 @@ if sys.platform != "win32":
     import grp
     import pwd
 
-#: One less than what 32 bits hold: setuid(2) takes that as "leave it".
+#: One less than the highest number of 32 bits, which setuid(2) takes as "do not change".
 _HIGHEST_ID: Final = 2**32 - 2
 
 _CONNECTIONS: Final = ("tcp://", "unix:")
@@ -42,7 +42,7 @@ def contradictions(values: Values, given: Layer, surroundings: Surroundings) -> 
 def _twice_bound(values: Values, given: Layer) -> Iterator[str]:
     bound: tuple[str, ...] = values.get("bind", ())
     for address, count in Counter(bound).items():
-        # Port 0 is another port each time.
+        # Port 0 is a different port each time.
         if count > 1 and not (address.startswith(("tcp:", "udp:")) and address.endswith(":0")):
             yield sentence("bind", address, given["bind"], f"it is given {count} times")
 
@@ -54,13 +54,13 @@ def _blocking_on_several(values: Values, given: Layer) -> Iterator[str]:
             "accept",
             "blocking",
             given["accept"],
-            f"a worker can block in only one accept, and there are {count} addresses; "
+            f"a worker can block in accept on one address only, and there are {count}; "
             "auto, exclusive and mutex serve several",
         )
 
 
 def _kind_of_addresses(values: Values, given: Layer) -> Iterator[str]:
-    # What auto finds, and what an inherited socket is for, is known only to the workers.
+    # The kind that auto detects and the type of an inherited socket are known only to the workers.
     serves = SERVES.get(values.get("kind", "auto"))
     for address in values.get("bind", ()):
         if serves and not address.startswith(("fd://", *serves)):
@@ -81,20 +81,20 @@ def _delays(values: Values, given: Layer) -> Iterator[str]:
             "restart-delay",
             f"{first:g}",
             given["restart-delay"],
-            f"it is at most restart-delay-max, which is {longest:g} ({source})",
+            f"it must be at most restart-delay-max, which is {longest:g} ({source})",
         )
 
 
 def _accounts(values: Values, given: Layer, surroundings: Surroundings) -> Iterator[str]:
     if surroundings.is_windows:
-        return  # there ``unfit`` has said all
+        return  # ``unfit`` has reported them there
     for name in ("user", "group"):
         text = values.get(name)
         if text is None:
             continue
         if text.isascii() and text.isdigit():
             # In containers ids without an entry in the system's tables are common.
-            problem = "" if _is_id(text) else f"a number is from 0 to {_HIGHEST_ID}"
+            problem = "" if _is_id(text) else f"a number must be from 0 to {_HIGHEST_ID}"
         else:
             problem = "" if _exists(name, text) else f"there is no such {name}"
         if problem:
@@ -109,7 +109,7 @@ def _is_id(digits: str) -> bool:
 
 
 def _exists(name: str, text: str) -> bool:
-    """Tell whether ``text`` is in the system's table of users, or of groups."""
+    """Return whether ``text`` is in the system's table of users, or of groups."""
     if sys.platform != "win32":
         look_up: Callable[[str], object] = pwd.getpwnam if name == "user" else grp.getgrnam
         try:
@@ -134,4 +134,4 @@ def _directory(values: Values, given: Layer, surroundings: Surroundings) -> Iter
         if not stat.S_ISDIR(mode):
             yield sentence("chdir", text, given["chdir"], "there is no such directory")
         elif not os.access(path, os.X_OK):
-            yield sentence("chdir", text, given["chdir"], "it may not be entered")
+            yield sentence("chdir", text, given["chdir"], "it cannot be entered (no permission)")

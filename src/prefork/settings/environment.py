@@ -1,4 +1,4 @@
-"""What the environment says: PREFORK_… variables, and the conventions of platforms."""
+"""Values from the environment: PREFORK_… variables, and the conventions of platforms."""
 
 import shlex
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ _MOST_FDS = 1024
 
 
 def from_environment(surroundings: Surroundings, problems: list[str]) -> dict[str, Given]:
-    """Return what the environment says; mistakes are added to ``problems``.
+    """Return the values of the environment; mistakes are added to ``problems``.
 
     An empty variable counts as not set, which is how compose files and unit files leave one
-    out.  Of several values each stands as a word, quoted as in a shell.
+    out.  Several values are separated and quoted as in a shell.
     """
     environ = surroundings.environ
     found = _of_platforms(environ)
@@ -41,7 +41,7 @@ def _words(text: str, surroundings: Surroundings) -> list[str]:
     lexer.whitespace_split = True
     lexer.commenters = ""
     if surroundings.is_windows:
-        lexer.escape = ""  # there a backslash parts the names of a path
+        lexer.escape = ""  # there a backslash separates the names of a path
     return list(lexer)
 
 
@@ -50,7 +50,7 @@ def _of_platforms(environ: Mapping[str, str]) -> dict[str, Given]:
     if workers := environ.get("WEB_CONCURRENCY", "").strip():
         found["workers"] = Given((workers,), "WEB_CONCURRENCY")
     if port := environ.get("PORT", "").strip():
-        # A platform that sets it reaches us from outside, so on every interface.
+        # A platform that sets it connects from outside, so on every interface.
         found["bind"] = Given((f"tcp://0.0.0.0:{port}",), "PORT")
     return found
 
@@ -58,8 +58,8 @@ def _of_platforms(environ: Mapping[str, str]) -> dict[str, Given]:
 def adopted_sockets(surroundings: Surroundings, problems: list[str]) -> tuple[str, ...]:
     """Return the addresses of the sockets that were passed to this process, by sd_listen_fds(3).
 
-    They are meant for us only if LISTEN_PID is our process id.  On Windows nobody passes them so:
-    the first would not be 3 there.
+    They are for this process only if LISTEN_PID is its process id.  On Windows sockets are not
+    passed like this: the first would not be 3 there.
     """
     environ = surroundings.environ
     if surroundings.is_windows or environ.get("LISTEN_PID", "").strip() != str(surroundings.pid):
@@ -68,12 +68,12 @@ def adopted_sockets(surroundings: Surroundings, problems: list[str]) -> tuple[st
     if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text) <= _MOST_FDS):
         problems.append(
             f"bind cannot be taken from {text!r} (from LISTEN_FDS): "
-            f"it is the number of sockets, from 0 to {_MOST_FDS}"
+            f"it must be the number of sockets, from 0 to {_MOST_FDS}"
         )
         return ()
     return tuple(f"fd://{_FIRST_FD + index}" for index in range(int(text)))
 
 
 def asked_for(given: Given) -> bool:
-    """Tell whether addresses were asked for by name, so that they join adopted sockets."""
+    """Return whether the user has set addresses, which are then served beside adopted sockets."""
     return given.source not in ("PORT", DEFAULT)

@@ -1,10 +1,10 @@
-"""Names that are no setting: what to say about a mistyped or a foreign one."""
+"""Names that are not settings: what to report about a mistyped or a foreign one."""
 
 import difflib
 from collections.abc import Iterable
 from typing import Final
 
-#: Known from other servers, or planned; taking them without effect would be a lie.
+#: Known from other servers, or planned; to accept them without effect would mislead users.
 NOT_OFFERED: Final = frozenset(
     {
         "access-log",

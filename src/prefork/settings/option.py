@@ -21,9 +21,9 @@ class Option:
     form: Form
     help: str  #: one sentence
     default: str | None  #: as text; None is "not set"
-    computed: str = ""  #: says what a default is when it is found out at the start
+    computed: str = ""  #: describes a default that is computed at the start
     short: str = ""  #: a flag of one letter
-    aliases: tuple[str, ...] = ()  #: flags of other servers, taken silently
+    aliases: tuple[str, ...] = ()  #: flags of other servers, accepted silently
     many: bool = False  #: may be given several times
     fields: tuple[str, ...] = ()  #: of Settings, filled from the one value
 
@@ -39,7 +39,7 @@ class Option:
 
     @property
     def takes_value(self) -> bool:
-        """Tell whether the flag is followed by a value."""
+        """Return whether the flag is followed by a value."""
         return self.form is not FLAG
 
     @property
@@ -48,12 +48,12 @@ class Option:
         return self.computed or self.default or "not set"
 
     def value(self, settings: object) -> Any:
-        """Return what ``settings`` hold for this option; several fields as a tuple."""
+        """Return the value of this option in ``settings``; several fields as a tuple."""
         values = tuple(getattr(settings, name) for name in self.fields)
         return values[0] if len(values) == 1 else values
 
     def text(self, settings: object) -> str:
-        """Return the same as a variable of the environment would have it."""
+        """Return the value as an environment variable would contain it."""
         value = self.value(settings)
         if value is None:
             return ""
@@ -63,7 +63,7 @@ class Option:
 def setting(name: str, *, value: Any = dataclasses.MISSING, **declared: Any) -> Any:
     """Return a dataclass field that carries an Option.
 
-    ``value`` is the field's default where it is not simply the default text converted.
+    ``value`` is the field's default if it is not simply the converted default text.
     """
     declared.setdefault("default", None)
     option = Option(name=name, **declared)

@@ -1,4 +1,4 @@
-"""What a setting asks of an operating system that it does not have, and what is right there."""
+"""Which settings an operating system cannot offer, and what to use instead."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -6,16 +6,15 @@ from typing import Any, Final
 from prefork.settings.sentences import UNSAID, sentence
 from prefork.settings.sources import Layer, Surroundings
 
-#: select() takes 512 sockets on Windows, of which the arbiter needs some for itself, and for
-#: operators.
+#: select() takes 512 sockets on Windows; the arbiter needs some for itself and for operators.
 MOST_ON_WINDOWS: Final = 400
 
-#: The same of a loop = selector: it has one of its own, and handlers may have some.
+#: As above, for loop = selector: the loop has one itself, and handlers may have some.
 MOST_SELECTED: Final = 500
 
-#: The converted values of the settings that are right by themselves.
+#: The converted values of the settings that are possible by themselves.
 Values = Mapping[str, Any]
-#: The setting, which of its values are not possible, and what would be.
+#: The setting, which of its values are not possible, and what is possible instead.
 _Rule = tuple[str, Callable[[Any], bool], str]
 
 
@@ -44,18 +43,18 @@ def _begins(*starts: str) -> Callable[[str], bool]:
 
 
 _ACCOUNT: Final = (
-    "on Windows the workers run as the account that prefork runs as; start it as the one they "
-    "shall have"
+    "on Windows the workers run with the account of prefork; start prefork with the account that "
+    "they should have"
 )
 _ON_WINDOWS: Final[tuple[_Rule, ...]] = (
     ("user", _any, _ACCOUNT),
     ("group", _any, _ACCOUNT),
-    ("umask", _any, "Windows has none; a file inherits from its directory who may do what with it"),
+    ("umask", _any, "Windows has none; a file inherits the permissions of its directory"),
     (
         "nice",
         _any_but_0,
-        "Windows has priority classes in its place; start /belownormal prefork … gives a lower "
-        "one, to the workers as well",
+        "Windows has priority classes instead; start /belownormal prefork … sets a lower one, for "
+        "the workers as well",
     ),
     ("start", _one_of("fork"), "Windows cannot fork a process; auto and spawn are possible"),
     (
@@ -66,16 +65,16 @@ _ON_WINDOWS: Final[tuple[_Rule, ...]] = (
     (
         "accept-mutex",
         _any,
-        "on Windows the accept mutex is one of Windows' own; leave this out, and give that a name "
-        "by accept-mutex-name if foreign programs take part",
+        "on Windows the accept mutex is always a Windows mutex; leave this out, and set "
+        "accept-mutex-name if other programs share it",
     ),
     (
         "bind",
         _begins("unix:", "unixgram:"),
-        "on Windows no Unix sockets are served; tcp:// and udp:// are, as in tcp://127.0.0.1:8000, "
-        "which other machines do not reach either",
+        "Unix sockets are not served on Windows; use tcp:// or udp://, as in tcp://127.0.0.1:8000, "
+        "which other machines cannot reach either",
     ),
-    ("control", _begins("unix:"), "on Windows it is auto, off or tcp://127.0.0.1:PORT"),
+    ("control", _begins("unix:"), "on Windows it must be auto, off or tcp://127.0.0.1:PORT"),
     (
         "loop",
         _one_of("uvloop"),
@@ -84,46 +83,49 @@ _ON_WINDOWS: Final[tuple[_Rule, ...]] = (
     (
         "stop-signal",
         _any,
-        "Windows has no signals; a program is asked to end by Ctrl-Break",
+        "Windows has no signals; a program is stopped by Ctrl-Break",
     ),
     (
         "ready-after",
         _is_0,
-        "on Windows a program has no way to say READY=1; it counts as ready after a time",
+        "on Windows a program cannot send READY=1; it counts as ready after a time",
     ),
     (
         "workers",
         _too_many,
-        f"on Windows there are at most {MOST_ON_WINDOWS}: each has a socket to the arbiter, which "
-        "can wait for 512 there",
+        f"on Windows there can be at most {MOST_ON_WINDOWS}: each has a socket to the arbiter, "
+        "which can wait for 512 there",
     ),
 )
 _ELSEWHERE: Final[tuple[_Rule, ...]] = (
     (
         "accept-mutex-name",
         _any,
-        "only on Windows do mutexes have names; the locks of accept-mutex, flock and fcntl, "
-        "have none",
+        "mutexes have names only on Windows; the locks of accept-mutex, flock and fcntl, have none",
     ),
-    ("control", _begins("tcp:"), "that is for Windows; here it is auto, off or a unix: address"),
+    (
+        "control",
+        _begins("tcp:"),
+        "this is for Windows; here use auto, off or a unix: address",
+    ),
     (
         "loop",
         _one_of("proactor", "selector"),
-        "that is a loop of Windows; auto, asyncio and uvloop are possible here",
+        "this loop is for Windows; auto, asyncio and uvloop are possible here",
     ),
 )
 
 
 def is_offered(name: str, platform: str) -> bool:
-    """Tell whether the setting ``name`` is one of ``platform`` at all, whatever its value."""
+    """Return whether ``platform`` has the setting ``name`` at all, whatever its value."""
     rules = _ON_WINDOWS if platform == "win32" else _ELSEWHERE
     return not any(name == refused and is_unfit is _any for refused, is_unfit, _ in rules)
 
 
 def unfit(values: Values, given: Layer, surroundings: Surroundings) -> Iterator[str]:
-    """Yield a sentence for each setting that the operating system has no means for.
+    """Yield a sentence for each setting that the operating system does not support.
 
-    What nobody has said is never unfit: it is only a word for what suits the system.
+    A value that the user has not set is never unfit: each system has its own default.
     """
     for name, is_unfit, right in _ON_WINDOWS if surroundings.is_windows else _ELSEWHERE:
         if given[name].source in UNSAID or name not in values:

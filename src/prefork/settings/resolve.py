@@ -1,4 +1,4 @@
-"""From what the sources say to Settings: flag > environment > file > default."""
+"""From the values of all sources to Settings: flag > environment > file > default."""
 
 import contextlib
 import re
@@ -20,14 +20,14 @@ from prefork.settings.targets import is_path, parted, pure_path
 from prefork.settings.toml import from_file
 
 _NOWHERE = (
-    "the current directory does not exist any more: go to another one, or name an absolute one "
-    "by --chdir"
+    "the current directory does not exist any more: change to another one, or set an absolute one "
+    "with --chdir"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Settings that are right, and where each is from."""
+    """Checked settings, each with its source."""
 
     settings: Settings
     sources: Mapping[str, str]  #: by the setting's name, as in "PREFORK_WORKERS"
@@ -41,9 +41,9 @@ def resolve(
     defaults: Mapping[str, str] = MappingProxyType({}),
     problems: Iterable[str] = (),
 ) -> Resolved:
-    """Return the settings that all sources together make.
+    """Return the settings that result from all sources.
 
-    ``defaults`` go before the declared ones; ``problems`` are the mistakes found so far.
+    ``defaults`` override the declared ones; ``problems`` are the mistakes found so far.
     Raises SettingsError with all mistakes, the given ones first.
     """
     found = list(problems)
@@ -68,9 +68,9 @@ def resolve(
 
 
 def _directory_to_go_to(*layers: Layer) -> Path | None:
-    """Return the directory that the last of ``layers`` to speak of ``chdir`` names, if it exists.
+    """Return the directory that the last of ``layers`` with a ``chdir`` names, if it exists.
 
-    It takes the place of a current directory that has been removed.
+    It replaces a current directory that has been removed.
     """
     texts = [text for layer in layers if "chdir" in layer for text in layer["chdir"].texts]
     if not texts or not Path(texts[-1]).is_absolute():
@@ -99,8 +99,8 @@ def _merged(
 
 
 def _with_adopted(asked: Given, adopted: tuple[str, ...]) -> Given:
-    # Sockets that were handed to us want to be served whatever else is; what nobody asked for
-    # by name, the default and PORT, gives way to them.
+    # Sockets that were passed to this process are always served; they replace addresses that the
+    # user has not set, the default and PORT.
     if not asked_for(asked):
         return Given(adopted, "LISTEN_FDS")
     return Given((*asked.texts, *adopted), f"{asked.source}, LISTEN_FDS")
@@ -126,7 +126,7 @@ def _converted(given: Layer, surroundings: Surroundings, problems: list[str]) ->
             values[option.name] = converted[-1]
     if not given["target"].texts:
         problems.append(
-            "TARGET is missing: say what to serve, as in module:attribute or path/to/file.py"
+            "TARGET is missing: name what to serve, as in module:attribute or path/to/file.py"
         )
     if not values["bind"] and not given["bind"].texts:
         problems.append(sentence("bind", "", given["bind"], "a server needs at least one address"))
@@ -134,7 +134,7 @@ def _converted(given: Layer, surroundings: Surroundings, problems: list[str]) ->
 
 
 def _effective(option: Option, given: Layer, surroundings: Surroundings) -> tuple[str, ...]:
-    """Return the texts of ``option``, what is found out at the start put in place."""
+    """Return the texts of ``option``, with computed values inserted."""
     texts = given[option.name].texts
     match option.name, texts:
         case "workers", ("auto",):
@@ -154,7 +154,7 @@ def _most(workers: int, surroundings: Surroundings) -> int:
 
 
 def _is_capped(given: Layer, surroundings: Surroundings) -> bool:
-    """Tell whether the default concurrency is too much for the loop that was asked for."""
+    """Return whether the default concurrency is too high for the selected loop."""
     asked = [text.lower() for text in given["loop"].texts]
     return (
         surroundings.is_windows and asked == ["selector"] and given["concurrency"].source == DEFAULT

@@ -1,4 +1,4 @@
-"""What the sources say, still as text, and where each text is from."""
+"""The values that the sources contain, still as text, each with its source."""
 
 import os
 import sys
@@ -14,13 +14,13 @@ from prefork.settings.values import OCTAL
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What one source says for one setting."""
+    """The value of one setting in one source."""
 
-    texts: tuple[str, ...]  #: one; none or several only where the setting takes many
+    texts: tuple[str, ...]  #: one; none or several only if the setting takes many
     source: str  #: as in "flag --workers", "PREFORK_WORKERS", "prefork.toml", "default"
 
 
-#: Setting's name → what a source says for it.
+#: Setting's name → its value in a source.
 Layer = Mapping[str, Given]
 
 NOTHING: Final[Layer] = MappingProxyType({})
@@ -28,10 +28,10 @@ NOTHING: Final[Layer] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What the settings depend on besides what the user says."""
+    """What the settings depend on besides the user's values."""
 
     environ: Mapping[str, str]
-    directory: Path | None  #: where the command was given; None if it has been removed since
+    directory: Path | None  #: where the command was run; None if it has been removed since
     pid: int
     cpus: int
     terminal: bool  #: standard error is one
@@ -41,19 +41,19 @@ class Surroundings:
 
     @property
     def is_windows(self) -> bool:
-        """Tell whether the server is to run on Windows."""
+        """Return whether the server is to run on Windows."""
         return self.platform == "win32"
 
     def absolute(self, path: str) -> Path:
-        """Return ``path`` as seen from the directory where the command was given."""
+        """Return ``path`` relative to the directory where the command was run."""
         assert self.directory is not None  # resolve() goes on only with one
         return self.directory / path
 
 
 def texts_of(option: Option, value: object) -> tuple[str, ...]:
-    """Return a value of Python or TOML as the texts a flag would have.
+    """Return a value of Python or TOML as the texts that a flag would have.
 
-    Raises ValueError for a value that no text stands for.
+    Raises ValueError for a value that has no such text.
     """
     if option.many and isinstance(value, Mapping):
         return tuple(f"{key}={_text(option, item)}" for key, item in value.items())
@@ -71,7 +71,7 @@ def _text(option: Option, value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if option.form is OCTAL and isinstance(value, int):
-        # Python's 0o022 is a number by now; -1 and the like are left to be refused.
+        # Python's 0o022 is a number here; -1 and the like are refused later.
         return f"{value:o}"
     if isinstance(value, float):
         return f"{value:.9f}".rstrip("0").rstrip(".")

@@ -1,4 +1,4 @@
-"""A target as text: its module or file, and what of that."""
+"""A target as text: its module or file, and the attribute in it."""
 
 import ntpath
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
@@ -19,7 +19,7 @@ def parted(target: str, platform: str) -> tuple[str, str]:
 
 
 def is_path(place: str, platform: str) -> bool:
-    """Tell whether ``place`` can only be a file's path, not a module's name."""
+    """Return whether ``place`` can only be a file's path, not a module's name."""
     if platform == "win32":
         return place.lower().endswith(".py") or "/" in place or "\\" in place
     return place.endswith(".py") or "/" in place

@@ -1,4 +1,4 @@
-"""What the settings file says: prefork.toml, or [tool.prefork] in pyproject.toml."""
+"""Values from the settings file: prefork.toml, or [tool.prefork] in pyproject.toml."""
 
 import contextlib
 import tomllib
@@ -17,14 +17,14 @@ _BY_NAME = {option.name: option for option in OPTIONS}
 
 
 def from_file(directory: Path, config: str | None, problems: list[str]) -> dict[str, Given]:
-    """Return what the file ``config`` says, else prefork.toml, else pyproject.toml.
+    """Return the values of the file ``config``, else of prefork.toml, else of pyproject.toml.
 
     Both are looked for in ``directory``; mistakes are added to ``problems``.
     """
     if config is not None:
         return _given(directory / config, config, problems)
     for name in ("prefork.toml", _PYPROJECT):
-        with contextlib.suppress(PermissionError):  # a directory of which we may see nothing
+        with contextlib.suppress(PermissionError):  # a directory that this process cannot read
             if (directory / name).is_file():
                 return _given(directory / name, name, problems)
     return {}
@@ -43,7 +43,7 @@ def _given(path: Path, shown: str, problems: list[str]) -> dict[str, Given]:
         for key in ("tool", "prefork"):
             table = table.get(key, {}) if isinstance(table, Mapping) else None
     if not isinstance(table, Mapping):
-        problems.append(f"the settings file {shown} has a [tool.prefork] that is no table")
+        problems.append(f"the settings file {shown} has a [tool.prefork] that is not a table")
         return {}
     return _settings_in(table, shown, problems)
 
@@ -66,7 +66,7 @@ def _settings_in(table: Mapping[str, Any], shown: str, problems: list[str]) -> d
 
 def _texts(option: Option, value: object) -> tuple[str, ...]:
     if option.form is OCTAL and not isinstance(value, str):
-        # umask = 22 is decimal to TOML, and not what its writer means.
+        # umask = 22 is decimal in TOML, and not what its writer means.
         raise ValueError
     return texts_of(option, value)
 

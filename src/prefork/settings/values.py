@@ -1,7 +1,7 @@
 """The forms a setting's text can have, and what each becomes.  Knows no setting and no source.
 
-A converter raises ValueError for a text it does not take; the sentence for the user is made
-where setting and source are known.
+A converter raises ValueError for a text that it does not accept; the sentence for the user is
+made where setting and source are known.
 """
 
 import math
@@ -27,13 +27,13 @@ class Form:
     """How the values of a setting are written."""
 
     convert: Callable[[str], Any]  #: raises ValueError
-    allowed: str  #: ends the sentence "… is not possible: …"
+    allowed: str  #: ends the sentence "… cannot be …: …"
     metavar: str  #: stands for the value in a usage line
     show: Callable[[Any], str] = str  #: the value as text again
 
 
 def duration(lowest: float = 0.0, *, zero: str = "") -> Form:
-    """Return the form of a time span in seconds; ``zero`` says what 0 stands for."""
+    """Return the form of a time span in seconds; ``zero`` explains what 0 means."""
     least = f"at least {lowest:g}" if lowest else f"0{f' ({zero})' if zero else ''} or more"
 
     def convert(text: str) -> float:
@@ -44,7 +44,7 @@ def duration(lowest: float = 0.0, *, zero: str = "") -> Form:
 
     return Form(
         convert,
-        f"it is a time in seconds, {least}, as in 30, 0.5, 500ms, 2m, 1h",
+        f"it must be a time in seconds, {least}, as in 30, 0.5, 500ms, 2m, 1h",
         "SECONDS",
         lambda value: f"{value:g}",
     )
@@ -61,7 +61,7 @@ def size() -> Form:
         power = "kmgt".index(match[2].lower()) + 1 if match[2] else 0
         return round(float(match[1]) * float(base**power))
 
-    return Form(convert, "it is a number of bytes, as in 1048576, 512MiB, 2GB", "BYTES")
+    return Form(convert, "it must be a number of bytes, as in 1048576, 512MiB, 2GB", "BYTES")
 
 
 def whole(lowest: int, highest: int) -> Form:
@@ -72,7 +72,7 @@ def whole(lowest: int, highest: int) -> Form:
             raise ValueError
         return int(_within(int(text), lowest, highest))
 
-    return Form(convert, f"it is a whole number from {lowest} to {highest}", "N")
+    return Form(convert, f"it must be a whole number from {lowest} to {highest}", "N")
 
 
 def choice(*words: str) -> Form:
@@ -83,7 +83,7 @@ def choice(*words: str) -> Form:
             raise ValueError
         return text.lower()
 
-    return Form(convert, f"it is one of {', '.join(words)}", "|".join(words))
+    return Form(convert, f"it must be one of {', '.join(words)}", "|".join(words))
 
 
 def matching(pattern: str, allowed: str, metavar: str) -> Form:
@@ -135,20 +135,20 @@ def _yes(text: str) -> bool:
 
 
 def _within(value: float, lowest: float, highest: float) -> float:
-    # Also refuses what is no number: every comparison with it is false.
+    # Also refuses NaN: every comparison with it is false.
     if not lowest <= value <= highest or not math.isfinite(value):
         raise ValueError
     return value
 
 
-#: Becomes (minimum, maximum).  The word ``auto`` is replaced before, by who knows the CPUs.
+#: Becomes (minimum, maximum).  ``auto`` is replaced before, where the CPUs are known.
 WORKERS: Final = Form(
     _workers,
-    f"it is N, MIN..MAX (MIN not above MAX, MAX from 1 to {MOST_WORKERS}) or auto",
+    f"it must be N, MIN..MAX (MIN not above MAX, MAX from 1 to {MOST_WORKERS}) or auto",
     "N|MIN..MAX",
     _shown_workers,
 )
 OCTAL: Final = Form(
-    _octal, "it is written in octal as text, from 0 to 777, as in 022", "OCTAL", "{:03o}".format
+    _octal, "it must be an octal number as text, from 0 to 777, as in 022", "OCTAL", "{:03o}".format
 )
-FLAG: Final = Form(_yes, "it is true or false", "", lambda value: str(value).lower())
+FLAG: Final = Form(_yes, "it must be true or false", "", lambda value: str(value).lower())

@@ -1,4 +1,4 @@
-"""Addresses as text: what ``--bind`` says, and what status and log show."""
+"""Addresses as text: the values of ``--bind``, and what status and log show."""
 
 import os
 import re
@@ -56,13 +56,13 @@ def parse_address(text: str) -> Address:
             return Address("fd", fd=int(rest))
         case ("fd", _):
             raise ListenError(
-                f"{text!r} needs the number of an open descriptor, as in fd://3, or on Windows of "
-                "a socket's handle"
+                f"{text!r} needs the number of an open descriptor, as in fd://3, or on Windows "
+                "that of a socket's handle"
             )
         case (scheme, _):
             raise ListenError(
                 f"{text!r} has the unknown scheme {scheme!r}; "
-                "tcp://, udp://, unix:, unixgram: and fd:// are served"
+                "tcp://, udp://, unix:, unixgram: and fd:// are possible"
             )
 
 
@@ -80,7 +80,9 @@ def _parted(text: str) -> tuple[str, str]:
 def _internet_address(scheme: Literal["tcp", "udp"], text: str, rest: str) -> Address:
     match = _HOST_PORT.fullmatch(rest)
     if not match:
-        raise ListenError(f"{text!r} is no address; HOST:PORT, :PORT, [::1]:PORT or unix:PATH is")
+        raise ListenError(
+            f"{text!r} is not an address; use HOST:PORT, :PORT, [::1]:PORT or unix:PATH"
+        )
     port = int(match["port"])
     if port > 65535:
         raise ListenError(f"{text!r} has the port {port}; ports go from 0 to 65535")

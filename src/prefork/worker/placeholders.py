@@ -51,8 +51,8 @@ def unknown(arguments: Sequence[str], addresses: int, *, has_port: bool) -> Iter
             if index is not None and int(index) >= addresses:
                 count = "is only one address" if addresses == 1 else f"are only {addresses}"
                 yield (
-                    f"the argument {argument!r} names an address by {match[0]}, and there "
+                    f"the argument {argument!r} names an address by {match[0]}, but there "
                     f"{count}; the first is {{fd:0}}"
                 )
             elif match["name"] == "port" and not has_port:
-                yield f"the argument {argument!r} names a port, and no address has one"
+                yield f"the argument {argument!r} names a port, but no address has one"
