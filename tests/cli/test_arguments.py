@@ -28,7 +28,7 @@ def test_the_target_may_stand_anywhere(argv):
 
 def test_an_empty_value_is_a_value():
     """
-    Whether it is possible, its setting knows.
+    Its setting decides whether it is possible.
     """
     assert taken("--user=") == ([("user", "")], [], [])
 
@@ -61,7 +61,7 @@ def test_a_negative_number_is_a_value():
 )  # fmt: skip
 def test_each_mistake_is_one_sentence(argv, words, problems):
     """
-    What may be the value of an unknown flag is no mistake of its own, nor ever the target's rival.
+    A possible value of an unknown flag is no further mistake, nor the target if there is one.
     """
     _, found_words, found = taken(*argv)
 
@@ -84,7 +84,7 @@ def test_each_mistake_is_one_sentence(argv, words, problems):
 )
 def test_a_flag_of_another_server_gets_a_hint(argv, word):
     """
-    It names ours, or says why it is not needed, or that there is none; its value is no mistake.
+    It names prefork's flag, or why none is needed, or that there is none; its value is no mistake.
     """
     _, words, [problem] = taken(*argv)
 

@@ -43,7 +43,7 @@ def prefork(elsewhere):
 
 def test_five_mistakes_give_five_sentences_and_exit_2(prefork):
     """
-    At once, each on a line of its own that says who speaks; never a traceback.
+    At once, each on its own line that begins with the program's name; never a traceback.
     """
     code, output, lines = prefork(
         "serve", "app:handle", "--workers", "many", "--timeout", "soon", "--wrokers", "5",
@@ -54,9 +54,9 @@ def test_five_mistakes_give_five_sentences_and_exit_2(prefork):
     assert all(line.startswith("prefork: ") for line in lines)
 
 
-def test_serving_nothing_is_a_mistake(prefork):
+def test_a_missing_target_is_a_mistake(prefork):
     """
-    A target is needed, from whatever source.
+    It may come from any source.
     """
     code, _, [line] = prefork("serve")
 
@@ -86,7 +86,7 @@ def test_serving_nothing_is_a_mistake(prefork):
 )
 def test_a_mistake_in_the_command_line_is_exit_2(prefork, argv, word):
     """
-    With a sentence that helps on.
+    With a sentence that helps.
     """
     code, _, lines = prefork(*argv)
 
@@ -105,9 +105,9 @@ def test_without_a_command_the_help_is_shown(prefork):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(prefork, command):
+def test_every_command_has_help(prefork, command):
     """
-    On standard output, and that is all it does.
+    On standard output, without any other effect.
     """
     code, output, lines = prefork(command, "--help")
 
@@ -117,7 +117,7 @@ def test_every_command_explains_itself(prefork, command):
 
 def test_the_help_is_made_from_the_settings(prefork):
     """
-    With default and variable; aliases of other servers stay unmentioned.
+    With default and variable; aliases of other servers are not shown.
     """
     _, output, _ = prefork("serve", "--help", COLUMNS="200")
 
@@ -125,7 +125,7 @@ def test_the_help_is_made_from_the_settings(prefork):
     assert "--timeout-graceful-shutdown" not in output
 
 
-def test_the_version_is_told(prefork):
+def test_the_version_is_printed(prefork):
     """
     With the program's name.
     """
@@ -155,9 +155,9 @@ def test_check_shows_every_setting_with_its_source(prefork, elsewhere):
     assert rows["backlog"].split(maxsplit=1) == ["2048", "default"]
 
 
-def test_check_speaks_json(prefork):
+def test_check_can_print_json(prefork):
     """
-    The same for a program.
+    The same for a program to read.
     """
     _, output, _ = prefork("check", "app:make", "--factory", "--json", "-w", "1..3")
 
@@ -216,9 +216,9 @@ def test_no_such_server_is_exit_6(prefork, command):
         (["--fd", "5", "-b", ":1"], ["tcp://0.0.0.0:1", "fd://5"]),
     ],
 )
-def test_other_servers_addresses_are_understood(prefork, flags, bind):
+def test_other_servers_address_flags_are_accepted(prefork, flags, bind):
     """
-    Silently.
+    Without a message.
     """
     _, output, _ = prefork("check", "app", "--json", *flags)
 
@@ -227,7 +227,7 @@ def test_other_servers_addresses_are_understood(prefork, flags, bind):
 
 def test_sockets_passed_by_systemd_are_adopted(prefork, elsewhere):
     """
-    If LISTEN_PID is the process itself: the shell's, which the command takes over.
+    If LISTEN_PID is the process itself: the shell's, which execs the command.
     """
     script = f"export LISTEN_PID=$$; exec {sys.executable} -m prefork check app --json"
     environ = {**os.environ, "LISTEN_FDS": "2"}
@@ -257,7 +257,7 @@ def test_a_reader_that_leaves_early_gets_no_traceback(prefork, elsewhere):
 )
 def test_a_full_disk_is_one_sentence_and_exit_1(prefork, elsewhere, command):
     """
-    Whether it shows while something is printed or in the end.
+    Whether it is found while printing or at the end.
     """
     runtime = elsewhere / "r"
     environ = {**os.environ, "XDG_RUNTIME_DIR": str(runtime), "RUNTIME_DIRECTORY": str(runtime)}
@@ -304,7 +304,7 @@ sys.stdin.read()
 
 def test_check_ends_though_the_target_started_a_thread(prefork, elsewhere):
     """
-    With all of its output, whether the target is right or wrong.
+    With all of its output, whether the target is valid or not.
     """
     (elsewhere / "threads.py").write_text(
         "import threading\n"
@@ -327,9 +327,9 @@ def test_check_ends_though_the_target_started_a_thread(prefork, elsewhere):
         (["check", "app"], "app"),
     ],
 )
-def test_ctrl_c_while_something_is_imported_is_exit_130(prefork, elsewhere, argv, module):
+def test_ctrl_c_during_an_import_is_exit_130(prefork, elsewhere, argv, module):
     """
-    Without a word.
+    Without a message.
     """
     place = elsewhere / "first"
     place.mkdir()
@@ -340,7 +340,7 @@ def test_ctrl_c_while_something_is_imported_is_exit_130(prefork, elsewhere, argv
 
 def test_little_is_imported_where_ctrl_c_cannot_be_caught():
     """
-    Before main runs: nothing that takes time.
+    Before main runs: nothing that takes long.
     """
     code = (
         "import sys; before = {*sys.modules}; import prefork.cli; print(*{*sys.modules} - before)"
@@ -372,7 +372,7 @@ sys.meta_path.insert(0, Finder())
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
 def test_closed_standard_streams_are_filled(prefork, elsewhere, closed):
     """
-    So that nothing that is opened gets their numbers; what is left of them works.
+    So that no opened file gets their numbers; the remaining streams work.
     """
     (elsewhere / "probe.py").write_text(
         "import os, sys\n"
@@ -406,7 +406,7 @@ def test_closed_standard_streams_are_filled(prefork, elsewhere, closed):
         (["serve", "--help"], 0, ""),
     ],
 )
-def test_a_removed_current_directory_is_told_or_does_not_matter(
+def test_a_removed_current_directory_is_reported_or_does_not_matter(
     prefork, elsewhere, argv, code, word
 ):
     """
@@ -424,7 +424,7 @@ def test_a_removed_current_directory_is_told_or_does_not_matter(
 @pytest.mark.parametrize("argv", [[b"caf\xe9.py"], [b"app", b"--config", b"\xe9.toml"]])
 def test_a_text_that_is_not_utf8_is_exit_2(prefork, elsewhere, argv):
     """
-    Such a file may exist, but its name could neither travel nor be shown.
+    Such a file may exist, but its name could be neither sent nor shown.
     """
     for name in (b"caf\xe9.py", b"\xe9.toml"):
         (elsewhere / os.fsdecode(name)).touch()

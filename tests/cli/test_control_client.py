@@ -53,7 +53,7 @@ class Running:
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """
-    The directory of the run-time files, with those of nobody.
+    The directory of the run files, with files that belong to no server.
     """
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
@@ -65,7 +65,7 @@ def home(tmp_path, monkeypatch):
 @pytest.fixture
 def server(home):
     """
-    A server that runs under the name of "one.two".
+    A running server with the name "one.two".
     """
     server = Running(home / "one.two.control")
     yield server
@@ -74,7 +74,7 @@ def server(home):
 
 def test_the_token_is_found_by_the_address(server, home, capsys):
     """
-    Among the files of other servers, and whatever else is called like them.
+    Among the files of other servers, and other files with similar names.
     """
     Secret.new("tcp://127.0.0.1:1").write(home / "a.control")
     (home / "b.control").write_text("nonsense")
@@ -87,9 +87,9 @@ def test_the_token_is_found_by_the_address(server, home, capsys):
     assert (0, {"command": "dump", "slot": 7}) == (code, json.loads(capsys.readouterr().out))
 
 
-def test_a_server_without_a_token_for_us_is_not_even_asked(home, capsys):
+def test_a_server_without_a_token_is_not_connected_to(home, capsys):
     """
-    The sentence says where it was looked for.
+    The sentence names the directories that were searched.
     """
     code = main(["why", "--control", "tcp://127.0.0.1:1"])
 
@@ -101,7 +101,7 @@ def test_a_server_without_a_token_for_us_is_not_even_asked(home, capsys):
 
 def test_a_directory_that_others_can_write_to_has_no_tokens(server, home, capsys):
     """
-    They could send us anywhere.
+    They could redirect the command to any address.
     """
     home.chmod(0o777)
 
@@ -126,7 +126,7 @@ def test_a_wrong_token_is_refused(server, home):
 )
 def test_a_token_that_cannot_be_read_is_a_sentence(server, home, content, reason):
     """
-    Nobody is connected to then.
+    No connection is made then.
     """
     path = home / "other.control"
     if content is not None:
@@ -138,7 +138,7 @@ def test_a_token_that_cannot_be_read_is_a_sentence(server, home, content, reason
 
 def test_a_server_that_is_gone_cannot_be_reached(home):
     """
-    Although its token has been left behind.
+    Although its token still exists.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -152,7 +152,7 @@ def test_a_server_that_is_gone_cannot_be_reached(home):
 
 def test_an_operator_waits_for_the_end(server, home):
     """
-    That of the connection is the server's.
+    The end of the connection is the end of the server.
     """
     with Control(server.address, home / "one.two.control") as control:
         assert {"command": "stop"} == control.ask("stop")
@@ -165,9 +165,9 @@ def test_an_operator_waits_for_the_end(server, home):
 @pytest.mark.parametrize(
     "address", ["tcp://0.0.0.0:1", "tcp://localhost:1", "tcp://[::1]:1", "udp://127.0.0.1:1", "x"]
 )
-def test_only_the_loopback_is_meant(address, capsys):
+def test_only_the_loopback_is_accepted(address, capsys):
     """
-    The sentence says what would be right.
+    The sentence names the alternative.
     """
     assert 2 == main(["why", "--control", address])
     assert "it must be unix:PATH, unix:@NAME or tcp://127.0.0.1:PORT" in capsys.readouterr().err
@@ -188,7 +188,7 @@ sys.stdin.read()
 """
 
 
-def test_a_found_servers_token_lies_beside_its_scoreboard(home, server, capsys):
+def test_the_token_is_beside_the_servers_scoreboard(home, server, capsys):
     """
     Its name may have dots.
     """
@@ -205,7 +205,7 @@ def test_a_found_servers_token_lies_beside_its_scoreboard(home, server, capsys):
 
 def test_a_process_is_waited_for_until_it_is_gone():
     """
-    But only for so long.
+    But only up to the limit.
     """
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=pipe) as process:

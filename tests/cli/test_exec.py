@@ -55,9 +55,9 @@ def test_a_mistake_is_a_sentence(refused, argv, sentence):
     assert any(sentence in line for line in sentences), sentences
 
 
-def test_all_mistakes_are_told_at_once(refused):
+def test_all_mistakes_are_reported_at_once(refused):
     """
-    Those of the options, and those of the program.
+    Those in the options, and those in the program's arguments.
     """
     code, sentences = refused("-w", "none", "--nonsense", "--", "")
 
@@ -75,7 +75,7 @@ def test_all_mistakes_are_told_at_once(refused):
         (["--chdir", "below", "--", "./tool"], "./tool cannot be run: there is no file"),
     ],
 )
-def test_a_program_that_cannot_be_found_is_told_before_anything_is_bound(
+def test_a_program_that_cannot_be_found_is_reported_before_anything_is_bound(
     refused, elsewhere, argv, sentence
 ):
     """
@@ -93,7 +93,7 @@ def test_a_program_that_cannot_be_found_is_told_before_anything_is_bound(
 
 @pytest.mark.parametrize("flag", ["--ready-after", "--stop-signal"])
 @pytest.mark.parametrize("command", ["serve", "check", "echo"])
-def test_what_is_for_programs_is_offered_for_them_alone(elsewhere, command, flag):
+def test_settings_of_programs_are_offered_by_exec_only(elsewhere, command, flag):
     """
     The other commands do not know the flag, and exec shows it in its help.
     """
@@ -105,9 +105,9 @@ def test_what_is_for_programs_is_offered_for_them_alone(elsewhere, command, flag
     assert flag in known.stdout
 
 
-def test_a_file_for_serve_does_not_stand_in_the_way(elsewhere, refused):
+def test_settings_of_serve_in_a_file_are_ignored(elsewhere, refused):
     """
-    What prefork.toml says of Python handlers is passed over, the rest counts.
+    Those that only Python handlers have; the others count.
     """
     (elsewhere / "prefork.toml").write_text('kind = "stream"\nthreads = 4\naccept = "mutex"\n')
 

@@ -39,9 +39,9 @@ def test_a_text_is_a_target_as_it_is():
         (os.path.join, "posixpath:join"),
     ],
 )
-def test_what_a_module_holds_is_known_by_its_name(target, text):
+def test_an_object_of_a_module_is_named_by_its_module(target, text):
     """
-    The module in which it is written, not the one it was taken from.
+    The module in which it is defined, not the one it was imported from.
     """
     assert text == target_text(target)
 
@@ -89,7 +89,7 @@ SCRIPTS = {
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_scripts_own_functions_are_found_by_their_file(tmp_path, name):
     """
-    Workers do not know the script as __main__, nor its directory as a place of modules.
+    Workers do not know the script as __main__, nor its directory as an import path.
     """
     script, expected = SCRIPTS[name]
     (tmp_path / name).write_text(script)
@@ -102,7 +102,7 @@ def test_a_scripts_own_functions_are_found_by_their_file(tmp_path, name):
     assert output.strip() == f"{tmp_path}/{expected}"
 
 
-def test_a_script_that_serves_while_it_is_imported_is_told_so(tmp_path):
+def test_a_script_that_serves_while_it_is_imported_is_refused(tmp_path):
     """
     Each worker would start a server, whose workers would start a server.
     """
@@ -122,7 +122,7 @@ def test_a_script_that_serves_while_it_is_imported_is_told_so(tmp_path):
 
 def test_the_settings_travel_in_a_file_without_a_name():
     """
-    Whoever gets the descriptor reads them from the beginning.
+    The process that gets the descriptor reads them from the beginning.
     """
     settings = Settings(target="app", env=("A=1",), umask=0o22)
 
@@ -130,9 +130,9 @@ def test_the_settings_travel_in_a_file_without_a_name():
         assert settings == msgspec.json.decode(inherited.read(), type=Settings)
 
 
-def test_passed_sockets_are_forgotten():
+def test_variables_of_passed_sockets_are_removed():
     """
-    Else a worker would take them for its own.
+    Otherwise a worker would use the sockets as its own.
     """
     environ = {"LISTEN_FDS": "1", "LISTEN_PID": "2", "LISTEN_FDNAMES": "x", "NOTIFY_SOCKET": "y"}
 
@@ -141,9 +141,9 @@ def test_passed_sockets_are_forgotten():
     assert environ == {"NOTIFY_SOCKET": "y"}
 
 
-def test_serve_tells_all_mistakes_at_once(elsewhere):
+def test_serve_reports_all_mistakes_at_once(elsewhere):
     """
-    Python's values and texts alike, and arguments that are no settings.
+    Python's values and texts alike, and arguments that are not settings.
     """
     with pytest.raises(SettingsError) as raised:
         serve(
@@ -163,14 +163,14 @@ def test_serve_tells_all_mistakes_at_once(elsewhere):
 
 
 @pytest.mark.parametrize(("code", "expected"), [("raise SystemExit(3)", 3), ("pass", 0)])
-def test_the_childs_exit_code_is_ours(code, expected):
+def test_the_childs_exit_code_is_returned(code, expected):
     """
     Whatever it means.
     """
     assert expected == run_child([sys.executable, "-c", code], os.environ, ())
 
 
-def test_a_death_by_signal_is_told_as_a_shell_does():
+def test_a_death_by_signal_is_reported_as_in_a_shell():
     """
     128 and the signal's number.
     """
@@ -190,9 +190,9 @@ sys.exit(7)
 """
 
 
-def test_signals_are_passed_on_and_the_handlers_put_back():
+def test_signals_are_passed_on_and_the_handlers_restored():
     """
-    The child is in a process group of its own, so that they reach it only through us.
+    The child is in its own process group, so it gets them only from its parent.
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGCHLD)}
 
@@ -203,7 +203,7 @@ def test_signals_are_passed_on_and_the_handlers_put_back():
 
 def test_outside_the_main_thread_signals_are_left_alone():
     """
-    Only the main thread may handle them; the child is waited for all the same.
+    Only the main thread can handle them; the child is still waited for.
     """
     codes = []
     thread = threading.Thread(
@@ -256,7 +256,7 @@ def test_a_function_of_a_script_is_served_on_a_socket_of_the_script(tmp_path, el
 @pytest.mark.slow
 def test_a_script_without_a_suffix_can_serve_its_function(tmp_path, elsewhere):
     """
-    As those in /usr/local/bin: workers import it by its path.
+    Like those in /usr/local/bin: workers import it by its path.
     """
     (tmp_path / "script").write_text(SERVES)
 
@@ -271,7 +271,7 @@ def test_a_script_without_a_suffix_can_serve_its_function(tmp_path, elsewhere):
 @pytest.mark.slow
 def test_a_script_can_serve_from_a_removed_directory(tmp_path, elsewhere):
     """
-    If it says by chdir where to go instead; else that is a mistake like any other.
+    If chdir names another one; otherwise that is a mistake like any other.
     """
     script = tmp_path / "script.py"
     script.write_text(SERVES.replace("workers=1,", "workers=1, chdir='/',"))

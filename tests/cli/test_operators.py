@@ -53,9 +53,11 @@ def ok(result):
          ["up 1h 2m", "workers 1..8, 2 wanted", "queued unknown of 2048", "[::1]:50000"]),
     ],
 )  # fmt: skip
-def test_a_command_asks_and_shows(answering, capsys, argv, request_sent, result, shown):
+def test_a_command_shows_the_answer_to_its_request(
+    answering, capsys, argv, request_sent, result, shown
+):
     """
-    For the eye, or as the result itself in JSON.
+    As text, or the result itself in JSON.
     """
     server, again = answering(ok(result)), answering(ok(result))
 
@@ -89,7 +91,7 @@ def test_stop_waits_until_the_server_is_gone(answering, capsys, now):
         ("", 6, "gave no answer to dump: it closed the connection"),
     ],
 )
-def test_a_refusal_is_exit_2_and_nonsense_exit_6(answering, capsys, answer, code, sentence):
+def test_a_refusal_is_exit_2_and_a_bad_answer_exit_6(answering, capsys, answer, code, sentence):
     """
     One sentence, of the server or about it.
     """

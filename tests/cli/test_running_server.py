@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 @contextmanager
 def echo_server(*argv, bind="tcp://127.0.0.1:0", fds=()):
-    """Run `prefork echo` under a name of its own; it has a ready worker, and is killed at last."""
+    """Run `prefork echo` under its own name; it has a ready worker, and is killed at the end."""
     name = f"cli-{uuid.uuid4().hex[:12]}"
     command = [sys.executable, "-m", "prefork", "echo", "-b", bind, "--name", name]
     # Unbuffered: select(2) must not sleep on lines that a buffer already holds.
@@ -51,9 +51,9 @@ def prefork(*argv):
     return done.returncode, done.stdout, done.stderr
 
 
-def test_a_server_is_asked_scaled_explained_and_stopped():
+def test_a_server_answers_status_scale_why_and_stop():
     """
-    By its name; the same process is arbiter from the first line on.
+    By its name; the same process is the arbiter from the first line on.
     """
     with echo_server("-w", "1..2") as (name, process):
         code, output, _ = prefork("status", "--json", "--name", name)
@@ -72,7 +72,7 @@ def test_a_server_is_asked_scaled_explained_and_stopped():
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
 def test_an_adopted_sockets_backlog_is_its_own(family):
     """
-    As its owner has said, whatever our settings say.
+    As its owner has set it, whatever prefork's settings are.
     """
     with socket.socket(family) as listener:
         name = f"\0cli-{uuid.uuid4().hex[:12]}"
@@ -87,7 +87,7 @@ def test_an_adopted_sockets_backlog_is_its_own(family):
 
 def test_a_stopped_arbiter_still_has_a_status():
     """
-    It is read from the scoreboard's file; what must be asked gets no answer.
+    It is read from the scoreboard's file; requests to the arbiter get no answer.
     """
     with echo_server("-w", "1") as (name, process):
         os.kill(process.pid, signal.SIGSTOP)
@@ -101,7 +101,7 @@ def test_a_stopped_arbiter_still_has_a_status():
 
 def test_watching_ends_with_ctrl_c():
     """
-    Without a word; each second a line in JSON.
+    Without a message; in JSON one line each second.
     """
     with echo_server("-w", "1") as (name, _):
         for flags in ([], ["--json"]):
@@ -121,7 +121,7 @@ def test_watching_ends_with_ctrl_c():
 
 def test_watching_ends_when_the_server_does():
     """
-    With a sentence, and the exit code of a server that is not there.
+    With a sentence, and the exit code for a missing server.
     """
     with echo_server("-w", "1") as (name, _):
         command = [sys.executable, "-m", "prefork", "status", "--watch", "--json", "--name", name]

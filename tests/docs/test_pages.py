@@ -36,7 +36,7 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 @every_page
 def test_commands_in_the_text_exist(page):
     """
-    Each ``prefork COMMAND --flag`` that a page shows is taken by this version.
+    This version accepts each ``prefork COMMAND --flag`` that a page shows.
     """
     unknown = [
         f"{command}{rest}"
@@ -51,7 +51,7 @@ def test_commands_in_the_text_exist(page):
 @every_page
 def test_python_in_the_text_compiles(page):
     """
-    Python examples are whole enough to be parsed.
+    Python examples are complete enough to be parsed.
     """
     for language, code in blocks(page):
         if language == "python" and "->" not in code.partition("\n")[0]:
@@ -106,7 +106,7 @@ def test_every_log_event_is_on_its_page():
 
 def test_every_cause_is_on_the_log_page():
     """
-    The causes of exits are those that the pool knows, in its words.
+    The causes of exits are those of the pool, with the same names.
     """
     states = ast.parse((ROOT / "src" / "prefork" / "core" / "states.py").read_text())
     cause = next(
@@ -120,7 +120,7 @@ def test_every_cause_is_on_the_log_page():
 
 def test_the_readme_has_the_two_lines():
     """
-    One line starts the main job from a fresh clone, one line passes the tests.
+    One line starts the server from a fresh clone, one line runs the tests.
     """
     lines = [code.strip() for language, code in blocks(ROOT / "README.md") if language == "sh"]
 
@@ -130,7 +130,7 @@ def test_the_readme_has_the_two_lines():
     ] == lines
 
 
-def test_links_of_the_readme_lead_somewhere():
+def test_links_of_the_readme_are_valid():
     """
     Every file that README and CONTRIBUTING link to exists.
     """
@@ -149,7 +149,7 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 
 
 def command_lines(text: str) -> Iterator[tuple[str, str]]:
-    """Yield command and rest of what a page types, in shell and unit blocks and in backticks."""
+    """Yield command and rest of each command line, in shell and unit blocks and in backticks."""
     for match in BLOCK.finditer(text):
         if match[1] in ("console", "sh", "ini"):
             for line in match[2].splitlines():

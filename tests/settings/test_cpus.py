@@ -30,7 +30,7 @@ def tree(root, files):
 )
 def test_a_quota_of_the_unified_hierarchy_limits(tmp_path, quota, cpus):
     """
-    Part of a CPU counts as one; more than there are does not count.
+    A part of a CPU counts as one; a quota above the number of CPUs has no effect.
     """
     root = tree(
         tmp_path, {"proc/self/cgroup": "0::/app\n", "sys/fs/cgroup/app/cpu.max": f"{quota}\n"}
@@ -41,7 +41,7 @@ def test_a_quota_of_the_unified_hierarchy_limits(tmp_path, quota, cpus):
 
 def test_a_quota_of_a_parent_limits(tmp_path):
     """
-    The least on the way up counts: systemd limits slices, Kubernetes pods.
+    The lowest one up to the root counts: systemd limits slices, Kubernetes pods.
     """
     root = tree(
         tmp_path,
@@ -58,7 +58,7 @@ def test_a_quota_of_a_parent_limits(tmp_path):
 
 def test_in_a_container_the_mount_itself_counts(tmp_path):
     """
-    The path may be the host's, which is not to be seen here, or lead out of the namespace.
+    The path may be the host's, which is not visible here, or lead out of the namespace.
     """
     root = tree(
         tmp_path,

@@ -11,7 +11,7 @@ def read(directory, config=None):
     return {name: (value.texts, value.source) for name, value in given.items()}, problems
 
 
-def test_prefork_toml_goes_before_pyproject(tmp_path):
+def test_prefork_toml_overrides_pyproject(tmp_path):
     """
     Only one file counts.
     """
@@ -96,18 +96,18 @@ def test_a_file_that_is_not_there_is_a_mistake_only_if_named(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[tool.other]\nx = 1\n", "[project]\nname = 'x'\n"])
-def test_a_pyproject_without_our_table_says_nothing(tmp_path, text):
+def test_a_pyproject_without_our_table_has_no_settings(tmp_path, text):
     """
-    It is there for others.
+    It exists for other tools.
     """
     (tmp_path / "pyproject.toml").write_text(text)
 
     assert read(tmp_path) == ({}, [])
 
 
-def test_a_table_that_is_none_is_a_mistake(tmp_path):
+def test_a_value_instead_of_the_table_is_a_mistake(tmp_path):
     """
-    As a value where a table should be.
+    As in ``tool.prefork = 1``.
     """
     (tmp_path / "pyproject.toml").write_text("[tool]\nprefork = 3\n")
 

@@ -43,9 +43,9 @@ def around(tmp_path=None, **environ):
     return dataclasses.replace(NOWHERE, environ=environ, directory=directory)
 
 
-def test_without_a_word_the_defaults_hold():
+def test_without_any_source_the_defaults_hold():
     """
-    And each says that it is one.
+    And the source of each is "default".
     """
     result = resolved()
 
@@ -65,9 +65,9 @@ def test_every_setting_has_a_source():
         {}, optional=dict.fromkeys(("flag", "environment", "file"), some.integers(1, 9))
     )
 )
-def test_flag_goes_before_environment_before_file_before_default(tmp_path_factory, said):
+def test_flag_overrides_environment_overrides_file_overrides_default(tmp_path_factory, said):
     """
-    Whatever combination of sources speaks, the first of them in this order is heard.
+    For every combination of sources, the first in this order counts.
     """
     directory = tmp_path_factory.mktemp("order")
     if "file" in said:
@@ -133,7 +133,7 @@ def test_auto_workers_follow_the_cpus(cpus, limits):
 @pytest.mark.parametrize(("terminal", "expected"), [(True, "text"), (False, "json")])
 def test_the_log_format_follows_the_terminal(terminal, expected):
     """
-    Unless it is said.
+    Unless it is set.
     """
     somewhere = dataclasses.replace(NOWHERE, terminal=terminal)
 
@@ -181,7 +181,7 @@ def test_the_name_is_the_targets(target, name):
 )  # fmt: skip
 def test_addresses_from_the_environment(environ, bind, source):
     """
-    PREFORK_BIND before PORT; adopted sockets join what was asked for and replace the rest.
+    PREFORK_BIND overrides PORT; adopted sockets join addresses that are set and replace others.
     """
     result = resolved(around(**environ))
 
@@ -190,7 +190,7 @@ def test_addresses_from_the_environment(environ, bind, source):
 
 def test_web_concurrency_is_the_number_of_workers():
     """
-    As the platforms mean it; our own variable goes before.
+    As hosting platforms use it; prefork's own variable overrides it.
     """
     theirs = resolved(around(WEB_CONCURRENCY="3"))
     ours = resolved(around(WEB_CONCURRENCY="3", PREFORK_WORKERS="1..2"))
@@ -201,9 +201,9 @@ def test_web_concurrency_is_the_number_of_workers():
     assert (ours.settings.minimum, ours.settings.maximum) == (1, 2)
 
 
-def test_the_commands_own_defaults_go_before_the_declared_ones():
+def test_the_commands_own_defaults_override_the_declared_ones():
     """
-    But not before any other source.
+    But no other source.
     """
     result = resolved(around(WEB_CONCURRENCY="2"), defaults={"workers": "5", "name": "echo"})
 
@@ -220,7 +220,7 @@ FIVE = {
 }
 
 
-def test_all_mistakes_are_told_at_once():
+def test_all_mistakes_are_reported_at_once():
     """
     One sentence for each, with the setting, the value, its source and what is allowed.
     """
@@ -233,7 +233,7 @@ def test_all_mistakes_are_told_at_once():
         assert allowed in sentence
 
 
-def test_mistakes_of_all_sources_are_told_together(tmp_path):
+def test_mistakes_of_all_sources_are_reported_together(tmp_path):
     """
     Those found before, then file, environment and flags.
     """
@@ -313,16 +313,16 @@ def test_what_is_possible_is_not_refused(flags):
 
 def test_only_root_can_change_the_user():
     """
-    Said before the workers would fail at it.
+    Reported before the workers would fail.
     """
     [problem] = problems_of(dataclasses.replace(NOWHERE, uid=1000), user="0")
 
     assert "only root" in problem
 
 
-def test_a_strange_listen_fds_is_a_mistake():
+def test_an_invalid_listen_fds_is_a_mistake():
     """
-    It would be adopted by number.
+    The sockets would be adopted by number.
     """
     [problem] = problems_of(around(LISTEN_PID="42", LISTEN_FDS="many"))
 
@@ -339,9 +339,9 @@ def test_a_strange_listen_fds_is_a_mistake():
         ({"control": "off"}, "off", None),
     ],
 )
-def test_operators_paths_count_from_where_the_command_was_given(flags, control, pidfile):
+def test_operators_paths_are_relative_to_where_the_command_was_run(flags, control, pidfile):
     """
-    Not from chdir: whoever gave the command looks for them from there.
+    Not to chdir: the operator looks for them there.
     """
     here = dataclasses.replace(NOWHERE, directory=Path("/here"))
 
@@ -353,9 +353,9 @@ def test_operators_paths_count_from_where_the_command_was_given(flags, control, 
 REMOVED = dataclasses.replace(NOWHERE, directory=None)
 
 
-def test_an_absolute_chdir_takes_the_place_of_a_removed_directory(tmp_path):
+def test_an_absolute_chdir_replaces_a_removed_directory(tmp_path):
     """
-    Also for the settings file, and for what is relative.
+    Also for the settings file and for relative paths.
     """
     (tmp_path / "prefork.toml").write_text("threads = 3\n")
     environ = {"PREFORK_CHDIR": str(tmp_path)}
@@ -370,7 +370,7 @@ def test_an_absolute_chdir_takes_the_place_of_a_removed_directory(tmp_path):
 @pytest.mark.parametrize("chdir", [(), "relative", "/no/such/directory"])
 def test_a_removed_current_directory_is_a_mistake(chdir):
     """
-    Unless there is another; what was found before is told as well.
+    Unless another one is set; mistakes found before are reported as well.
     """
     problems = problems_of(REMOVED, problems=["there is no flag --x"], chdir=chdir)
 

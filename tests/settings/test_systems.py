@@ -71,7 +71,7 @@ def problems_of(around, **flags):
 )
 def test_what_windows_does_not_have_is_refused_there(flags, right):
     """
-    One sentence with setting, value, source, and what would be right.
+    One sentence with setting, value, source, and the alternative.
     """
     name, text = list(flags.items())[-1]
 
@@ -92,7 +92,7 @@ def test_what_windows_does_not_have_is_refused_there(flags, right):
 )
 def test_what_only_windows_has_is_refused_elsewhere(flags, right):
     """
-    By a sentence of the same form.
+    With a sentence of the same form.
     """
     [(name, text)] = flags.items()
 
@@ -102,9 +102,9 @@ def test_what_only_windows_has_is_refused_elsewhere(flags, right):
     assert right in problem
 
 
-def test_all_that_is_refused_is_told_at_once():
+def test_all_that_is_refused_is_reported_at_once():
     """
-    With the mistakes of other kinds, each address for itself.
+    With the other mistakes, each address separately.
     """
     problems = problems_of(
         WINDOWS,
@@ -137,14 +137,14 @@ def test_all_that_is_refused_is_told_at_once():
 )
 def test_what_windows_has_is_not_refused_there(flags):
     """
-    Nor are the defaults, though some are a word of other systems.
+    Nor are the defaults, though some are values for other systems.
     """
     resolved(WINDOWS, **flags)
 
 
 def test_a_setting_that_is_always_refused_is_not_offered():
     """
-    Check says nothing of it.
+    ``prefork check`` does not show it.
     """
     absent = {
         platform: {o.name for o in OPTIONS if not is_offered(o.name, platform)}
@@ -157,16 +157,16 @@ def test_a_setting_that_is_always_refused_is_not_offered():
 
 def test_a_path_is_shown_as_it_was_given():
     """
-    Without a second backslash beside each.
+    Without doubled backslashes.
     """
     [problem] = problems_of(WINDOWS, chdir=r"C:\no\such")
 
     assert r"chdir cannot be 'C:\no\such' (from" in problem
 
 
-def test_what_a_command_lays_down_is_not_refused():
+def test_what_a_command_fixes_is_not_refused():
     """
-    Nobody has said it.
+    No user has set it.
     """
     layer = {
         "target": Given(("program",), COMMAND),
@@ -193,9 +193,9 @@ def test_what_a_command_lays_down_is_not_refused():
         ("Local\\a\\b", False),
     ],
 )
-def test_a_mutex_name_is_one_that_windows_takes(name, fits):
+def test_a_mutex_name_is_one_that_windows_accepts(name, fits):
     """
-    A backslash parts only the two name spaces from the name.
+    A backslash only separates the two name spaces from the name.
     """
     if fits:
         assert name == resolved(WINDOWS, accept_mutex_name=name).settings.accept_mutex_name
@@ -207,16 +207,16 @@ def test_a_mutex_name_is_one_that_windows_takes(name, fits):
 @pytest.mark.parametrize(
     ("cpus", "maximum", "loops"), [(2, 8, 2), (200, 400, 200), (999, 400, 400)]
 )
-def test_auto_workers_are_as_many_as_windows_holds(cpus, maximum, loops):
+def test_auto_workers_stay_within_the_limit_of_windows(cpus, maximum, loops):
     """
-    A big machine is no mistake.
+    A machine with many CPUs is not a mistake.
     """
     settings = resolved(dataclasses.replace(WINDOWS, cpus=cpus)).settings
 
     assert (maximum, loops) == (settings.maximum, settings.loop_maximum)
 
 
-def test_a_selector_loop_holds_by_default_what_it_can():
+def test_a_selector_loop_has_its_limit_as_the_default():
     """
     The default of other loops would be more.
     """
@@ -224,9 +224,9 @@ def test_a_selector_loop_holds_by_default_what_it_can():
     assert 1000 == resolved(WINDOWS, loop="proactor").settings.concurrency
 
 
-def test_a_backslash_in_a_variable_stands_for_itself_on_windows():
+def test_a_backslash_in_a_variable_is_an_ordinary_character_on_windows():
     """
-    It parts the names of paths there; quotes still hold words together.
+    It separates the names in a path there; quotes still group words.
     """
     variables = {"PREFORK_ENV": r"DATA=C:\data\new 'LOGS=D:\my logs'"}
 
@@ -237,9 +237,9 @@ def test_a_backslash_in_a_variable_stands_for_itself_on_windows():
     assert ("DATA=C:datanew", r"LOGS=D:\my logs") == elsewhere
 
 
-def test_nobody_passes_sockets_by_number_on_windows():
+def test_no_sockets_are_passed_by_number_on_windows():
     """
-    sd_listen_fds(3) counts descriptors, of which there are none.
+    sd_listen_fds(3) counts descriptors, which sockets do not have there.
     """
     variables = {"LISTEN_PID": "42", "LISTEN_FDS": "2"}
 
@@ -266,7 +266,7 @@ def test_nobody_passes_sockets_by_number_on_windows():
 )
 def test_a_target_on_windows_may_have_a_drive(target, place, attribute, name):
     """
-    Its colon does not part the attribute; a module of one letter is none.
+    Its colon does not separate the attribute; a single letter is a module.
     """
     assert (place, attribute) == parted(target, "win32")
     assert name == resolved(WINDOWS, target=target).settings.name
@@ -282,9 +282,9 @@ def test_a_target_on_windows_may_have_a_drive(target, place, attribute, name):
         ("package.module", False, False),
     ],
 )
-def test_what_is_a_path(place, there, elsewhere):
+def test_a_path_is_distinguished_from_a_module(place, there, elsewhere):
     """
-    And no module's name.
+    By the rules of each platform.
     """
     assert (there, elsewhere) == (is_path(place, "win32"), is_path(place, "linux"))
 
@@ -300,9 +300,9 @@ def test_a_target_is_its_place_and_its_attribute(target, platform):
     assert ":" not in place or platform == "win32"
 
 
-def test_paths_are_those_of_the_system():
+def test_paths_are_those_of_the_given_platform():
     """
-    Told by the platform's name, not by where this runs.
+    Not those of the system that runs the test.
     """
     assert PureWindowsPath(r"a\b") == pure_path(r"a\b", "win32")
     assert PurePosixPath(r"a\b") == pure_path(r"a\b", "linux")

@@ -51,15 +51,15 @@ def test_a_duration_is_seconds_or_has_a_unit(text, seconds):
 )
 def test_what_is_no_duration_is_refused(text):
     """
-    Neither a sign, nor an exponent, nor another script's digits, nor more than a year.
+    Signs, exponents, digits of other scripts, and more than a year.
     """
     with pytest.raises(ValueError):
         duration().convert(text)
 
 
-def test_a_duration_can_have_a_least_value():
+def test_a_duration_can_have_a_minimum():
     """
-    A period of 0 seconds would divide by it.
+    A period of 0 seconds would cause a division by zero.
     """
     with pytest.raises(ValueError):
         duration(0.001).convert("0")
@@ -91,7 +91,7 @@ def test_a_size_is_bytes_or_has_a_unit(text, count):
 @pytest.mark.parametrize("text", ["", "MiB", "-1", "1 kB", "1xB", "1e6", "1PiB"])
 def test_what_is_no_size_is_refused(text):
     """
-    A number stands first, a known unit directly behind it.
+    A number comes first, with a known unit directly after it.
     """
     with pytest.raises(ValueError):
         size().convert(text)
@@ -127,9 +127,9 @@ def test_workers_are_a_number_or_a_range(text, limits):
         "9" * 5000,
     ],
 )
-def test_workers_that_could_serve_nobody_are_refused(text):
+def test_workers_outside_the_limits_are_refused(text):
     """
-    The maximum is at least 1, not below the minimum, and not above what a scoreboard holds.
+    The maximum is at least 1, not below the minimum, and not above the scoreboard's limit.
     """
     with pytest.raises(ValueError):
         WORKERS.convert(text)
@@ -138,7 +138,7 @@ def test_workers_that_could_serve_nobody_are_refused(text):
 @given(some.integers(0, 2048), some.integers(1, 2048))
 def test_shown_workers_read_back_as_the_same(one, other):
     """
-    What check and status show could be given as a flag.
+    The text that check and status show is a valid flag.
     """
     limits = (min(one, other), max(one, other))
 
@@ -172,7 +172,7 @@ def test_a_umask_is_octal(text, mask):
 )
 def test_what_does_not_fit_is_refused(form: Form, text):
     """
-    With the one error that means "refused", however odd the text.
+    With the one error that means "refused", whatever the text.
     """
     with pytest.raises(ValueError):
         form.convert(text)
@@ -189,9 +189,9 @@ def test_a_switch_has_the_usual_words(text, value):
 
 
 @given(some.sampled_from(OPTIONS), some.text(max_size=40))
-def test_no_text_does_worse_than_being_refused(option, text):
+def test_no_text_raises_another_error(option, text):
     """
-    A converter returns or raises ValueError, whatever it is given.
+    A converter returns or raises ValueError, for any text.
     """
     try:
         option.form.convert(text)

@@ -50,7 +50,7 @@ def test_each_form_has_one_canonical_text(text, canonical):
         "udp://host", "udp:host:80", "udp://[::1]:65536", "unixgram:", "unixgram:@", "unixgram://",
     ],
 )  # fmt: skip
-def test_what_is_no_address_is_refused_in_a_sentence(text):
+def test_what_is_not_an_address_is_refused_with_a_sentence(text):
     """
     A ListenError that quotes the text.
     """
@@ -97,9 +97,9 @@ def test_any_text_is_an_address_or_an_error(text):
     assert address == parse_address(str(address))
 
 
-def test_what_addresses_are_for():
+def test_addresses_are_for_connections_or_datagrams():
     """
-    Told by their schemes; a descriptor that is not open tells nothing.
+    By their schemes; a descriptor that is not open is neither.
     """
     texts = ["tcp://:1", "unix:/s", "udp://:1", "unixgram:@s", "fd://9999"]
 

@@ -73,7 +73,7 @@ class Loop:
 @pytest.fixture(params=["unix", "tcp"])
 def loop(request, tmp_path):
     """
-    A server that listens where the system tells who comes, or where the client has to.
+    A server on an endpoint where the system identifies clients, or where clients send a token.
     """
     if request.param == "unix":
         loop = Loop(f"unix:@prefork-{os.getpid()}-{tmp_path.name}")
@@ -86,7 +86,7 @@ def loop(request, tmp_path):
 @pytest.fixture
 def guarded(tmp_path):
     """
-    A server that asks for a token.
+    A server that requires a token.
     """
     loop = Loop("tcp://127.0.0.1:0", tmp_path / "server.control")
     yield loop
@@ -96,7 +96,7 @@ def guarded(tmp_path):
 @pytest.fixture
 def operator(loop):
     """
-    A connected client that the server knows.
+    A connected client that the server has accepted as an operator.
     """
     with connected(loop) as client:
         yield client
@@ -117,7 +117,7 @@ def stranger(loop):
 
 
 def is_dropped(client):
-    """Whether the server has closed the connection, without a word."""
+    """Whether the server has closed the connection without an answer."""
     with contextlib.suppress(ConnectionResetError):  # it had not read all
         return client.recv(1) == b""
     return True
@@ -161,9 +161,9 @@ def test_an_answer_may_come_later(loop, operator):
     assert [{"ok": True, "result": {"at": "last"}}] == answers(operator)
 
 
-def test_an_answer_to_who_has_gone_is_dropped(loop, operator):
+def test_an_answer_to_a_disconnected_client_is_dropped(loop, operator):
     """
-    It does no harm.
+    It has no other effect.
     """
     operator.sendall(b'{"command": "later"}\n')
     loop.turns()
@@ -174,9 +174,9 @@ def test_an_answer_to_who_has_gone_is_dropped(loop, operator):
 
 
 @pytest.mark.parametrize("line", [b"", b"x", b"1", b"\xff", b'"text"'])
-def test_nonsense_is_answered(loop, operator, line):
+def test_a_malformed_request_is_answered(loop, operator, line):
     """
-    What the handler does not understand is refused, and the connection stays.
+    What the handler does not understand is refused, and the connection stays open.
     """
     operator.sendall(line + b'\n{"a": 1}\n')
     loop.turns()
@@ -189,7 +189,7 @@ def test_nonsense_is_answered(loop, operator, line):
 
 def test_a_refusal_is_a_sentence(loop, operator):
     """
-    What the handler raises is what the operator reads.
+    The text of the handler's exception is the operator's answer.
     """
     operator.sendall(b'{"command": "refuse"}\n')
     loop.turns()
@@ -199,7 +199,7 @@ def test_a_refusal_is_a_sentence(loop, operator):
 
 def test_a_big_answer_does_not_block_the_loop(loop, operator):
     """
-    What the client does not take waits; the loop goes on.
+    The part that the client does not read yet waits; the loop continues.
     """
     size = 5_000_000
     operator.sendall(b'{"command": "big", "size": %d}\n' % size)
@@ -213,9 +213,9 @@ def test_a_big_answer_does_not_block_the_loop(loop, operator):
     assert size == len(json.loads(received)["result"]["big"])
 
 
-def test_a_request_without_end_is_cut_off(loop, operator):
+def test_a_request_over_the_limit_is_dropped(loop, operator):
     """
-    Beyond the limit the client is dropped.
+    Beyond the limit the client is disconnected.
     """
     operator.setblocking(False)
     sent = 0
@@ -234,9 +234,9 @@ def test_a_request_without_end_is_cut_off(loop, operator):
         operator.send(b"more")
 
 
-def test_only_so_many_clients_at_once(loop):
+def test_the_number_of_clients_is_limited(loop):
     """
-    For one too many the one that came first is dropped: silent clients lock nobody out.
+    Beyond the limit the oldest client is dropped: silent clients lock out no other.
     """
     clients = [connected(loop) for _ in range(CLIENTS_LIMIT + 1)]
     clients[-1].sendall(b"{}\n")
@@ -248,9 +248,9 @@ def test_only_so_many_clients_at_once(loop):
         client.close()
 
 
-def test_without_descriptors_one_operator_is_served_and_the_loop_rests(loop):
+def test_without_descriptors_one_operator_is_served_and_the_loop_does_not_spin(loop):
     """
-    The reserve is for the operator; who comes then waits, and is served when that one goes.
+    The reserve is for one operator; the next one waits, and is served when that one disconnects.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     clients = [loop.client() for _ in range(2)]
@@ -294,7 +294,7 @@ def test_a_path_is_for_its_owner_and_goes_at_the_end(tmp_path):
 
 def test_a_dead_servers_path_is_taken_over(tmp_path):
     """
-    A socket that nobody listens on is in nobody's way.
+    A socket on which no process listens is replaced.
     """
     path = tmp_path / "c"
     with socket.socket(socket.AF_UNIX) as dead:
@@ -305,9 +305,9 @@ def test_a_dead_servers_path_is_taken_over(tmp_path):
 
 
 @pytest.mark.parametrize("other", ["server", "file"])
-def test_what_is_alive_or_no_socket_is_left_alone(tmp_path, other):
+def test_a_live_socket_or_another_file_is_not_removed(tmp_path, other):
     """
-    An OSError, and the path is as it was.
+    An OSError, and the path is unchanged.
     """
     path = tmp_path / "c"
     if other == "file":
@@ -351,9 +351,9 @@ def test_a_token_and_requests_may_come_in_pieces_or_at_once(guarded):
         b"\xff",
     ],
 )
-def test_who_does_not_tell_the_token_is_cut_off(guarded, line):
+def test_a_client_without_the_token_is_dropped(guarded, line):
     """
-    Without an answer, and nothing that came with it is done.
+    Without an answer, and its requests have no effect.
     """
     with stranger(guarded) as client:
         client.sendall(line + b'\n{"a": 1}\n' + guarded.greeting + b'{"a": 2}\n')
@@ -363,9 +363,9 @@ def test_who_does_not_tell_the_token_is_cut_off(guarded, line):
     assert [] == guarded.requests
 
 
-def test_the_token_is_not_searched_for_in_much(guarded):
+def test_a_line_that_is_too_long_for_a_token_is_dropped(guarded):
     """
-    A line that is longer than it could be is not even decoded; without an end, it is cut off.
+    It is not even decoded; without an end of line, the client is disconnected.
     """
     padding = b" " * GREETING_LIMIT
     for words in (padding + guarded.greeting, padding + b" "):
@@ -376,9 +376,9 @@ def test_the_token_is_not_searched_for_in_much(guarded):
             assert is_dropped(client)
 
 
-def test_strangers_drive_out_only_one_another(guarded):
+def test_clients_without_the_token_displace_only_one_another(guarded):
     """
-    However many come and say nothing, an operator stays, and another one gets in.
+    However many connect silently, an operator stays connected, and another one can connect.
     """
     first = connected(guarded)
     strangers = [stranger(guarded) for _ in range(3 * CLIENTS_LIMIT)]
@@ -393,9 +393,9 @@ def test_strangers_drive_out_only_one_another(guarded):
         client.close()
 
 
-def test_strangers_take_no_descriptors_from_operators(guarded):
+def test_clients_without_the_token_lose_their_descriptors_first(guarded):
     """
-    Where there is none left, theirs are taken first.
+    When no descriptor is left, theirs are closed first.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     greeting, client = guarded.greeting, guarded.client()
@@ -421,7 +421,7 @@ def test_strangers_take_no_descriptors_from_operators(guarded):
             each.close()
 
 
-def test_a_client_that_goes_at_once_does_no_harm(loop):
+def test_a_client_that_disconnects_at_once_has_no_effect(loop):
     """
     Before it is accepted, or right after.
     """

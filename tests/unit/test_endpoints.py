@@ -26,9 +26,9 @@ def path(tmp_path):
     return tmp_path / "server.control"
 
 
-def test_the_file_is_for_its_owner_and_goes_at_the_end(path):
+def test_the_file_is_private_and_removed_at_the_end(path):
     """
-    It holds the address with its port, and a token that nobody can guess; nothing lies beside it.
+    It holds the address with its port, and a random token; no other file is left beside it.
     """
     with endpoint(path) as opened:
         mode = path.stat().st_mode & 0o777
@@ -44,7 +44,7 @@ def test_the_file_is_for_its_owner_and_goes_at_the_end(path):
 
 def test_the_mode_does_not_depend_on_the_umask(path):
     """
-    A generous one opens the file to nobody.
+    Even with a permissive umask only the owner can open it.
     """
     former = os.umask(0)
     try:
@@ -58,7 +58,7 @@ def test_the_mode_does_not_depend_on_the_umask(path):
 
 def test_a_dead_servers_file_is_replaced(path):
     """
-    Not written into: whoever has it open, or made it, gets nothing.
+    Not rewritten: a process that has it open, or has made it, gets nothing.
     """
     path.write_text("old")
     path.chmod(0o666)
@@ -91,9 +91,9 @@ def test_a_successors_file_stays(path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"nonsense"])
-def test_a_file_that_is_not_ours_any_more_is_in_nobodys_way(path, content):
+def test_a_file_that_was_removed_or_replaced_is_no_error_at_the_end(path, content):
     """
-    Gone, or something else by now: the end is as quiet.
+    The server's end is the same.
     """
     with endpoint(path):
         path.unlink()
@@ -141,9 +141,9 @@ def test_only_the_loopback_is_listened_on(path, address):
     assert not path.exists()
 
 
-def test_without_a_place_for_the_token_nothing_is_opened(tmp_path):
+def test_without_a_file_for_the_token_no_socket_is_opened(tmp_path):
     """
-    Nobody could operate such a server.
+    No operator could use such a server.
     """
     with pytest.raises(OSError, match="no place for the token"):
         LoopbackEndpoint("tcp://127.0.0.1:0", None, 5)

@@ -62,7 +62,7 @@ def test_a_target_is_found_by_module_or_file(directory, target, name):
         (["main"], "main"),
     ],
 )
-def test_without_an_attribute_the_first_that_exists_is_taken(directory, names, taken):
+def test_without_an_attribute_the_first_that_exists_is_used(directory, names, taken):
     """
     app, application, handle, main.
     """
@@ -98,7 +98,7 @@ def test_without_an_attribute_the_first_that_exists_is_taken(directory, names, t
         ("1 / 0\n", "broken.py", "importing broken.py raised ZeroDivisionError"),
     ],
 )
-def test_errors_say_what_was_looked_for_and_where(directory, text, target, said):
+def test_errors_name_what_was_looked_for_and_where(directory, text, target, said):
     """
     A sentence for each way in which a target can be missing.
     """
@@ -111,7 +111,7 @@ def test_errors_say_what_was_looked_for_and_where(directory, text, target, said)
 
 def test_the_users_exception_is_the_cause(directory):
     """
-    So that its traceback can be shown, and ours not.
+    So that its traceback can be shown, without prefork's.
     """
     (directory / "failing.py").write_text("def f():\n    1 / 0\nf()\n")
 
@@ -121,9 +121,9 @@ def test_the_users_exception_is_the_cause(directory):
     assert isinstance(raised.value.__cause__, ZeroDivisionError)
 
 
-def test_a_missing_module_that_is_not_ours_is_not_taken_for_the_target(directory):
+def test_a_missing_module_inside_the_target_is_a_different_error(directory):
     """
-    ``import absent`` inside the target is another error than a target that is absent.
+    ``import absent`` inside the target differs from a target that is absent.
     """
     (directory / "present.py").write_text("import presently\n")
 
@@ -131,7 +131,7 @@ def test_a_missing_module_that_is_not_ours_is_not_taken_for_the_target(directory
         find("present")
 
 
-def test_a_file_finds_its_neighbours_and_its_dataclasses(directory):
+def test_a_file_can_import_modules_beside_it_and_define_dataclasses(directory):
     """
     It is a module like any other.
     """
@@ -169,9 +169,9 @@ def test_a_factory_that_raises_is_named(directory):
         load("made:make", factory=True)
 
 
-def test_what_is_no_factory_is_said(directory):
+def test_a_factory_that_cannot_be_called_is_an_error(directory):
     """
-    It cannot be called.
+    The sentence names its type.
     """
     (directory / "made.py").write_text("make = 3\n")
 
@@ -179,9 +179,9 @@ def test_what_is_no_factory_is_said(directory):
         load("made:make", factory=True)
 
 
-def test_a_given_kind_overrides_the_shape(directory):
+def test_a_given_kind_overrides_the_detected_one(directory):
     """
-    Where the target can be called like that.
+    If the target can be called in the way of that kind.
     """
     (directory / "odd.py").write_text("def handle(*arguments): ...\nnumber = 3\n")
 
@@ -204,9 +204,9 @@ except HandlerError as error:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize(("closed", "mode"), [("place", 0o700), ("place/app.py", 0o600)])
-def test_a_file_that_may_not_be_read_is_said(runtime, closed, mode):
+def test_a_file_that_cannot_be_read_is_an_error(runtime, closed, mode):
     """
-    Which is found out late where --user gives up root.
+    With --user this is found only after root is given up.
     """
     runtime.chmod(0o755)
     (runtime / "place").mkdir()
@@ -221,9 +221,9 @@ def test_a_file_that_may_not_be_read_is_said(runtime, closed, mode):
     assert f"the file {file} cannot be read: Permission denied\n" == done.stdout, done.stderr
 
 
-def test_a_removed_current_directory_hinders_only_what_is_in_it(directory):
+def test_a_removed_current_directory_affects_only_modules_in_it(directory):
     """
-    Other modules are found all the same.
+    Other modules are found.
     """
     place = directory / "place"
     place.mkdir()

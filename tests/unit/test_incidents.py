@@ -76,7 +76,7 @@ CURRENT = "Current thread 0x00007f0000000001 (most recent call first):"
 )
 def test_the_guilty_frame_is_the_innermost_of_the_users(stacks, guilty):
     """
-    Neither the standard library's nor ours; a package of others' counts as the user's.
+    Not one of the standard library or of prefork; other packages count as the user's code.
     """
     assert guilty == guilty_frame(stacks)
 
@@ -97,9 +97,9 @@ def test_an_incident_is_a_file_of_json(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["none", "below a file"])
-def test_without_a_place_there_is_no_file_and_no_error(tmp_path, place):
+def test_without_a_directory_there_is_no_file_and_no_error(tmp_path, place):
     """
-    The log line tells what is to be told.
+    The log line has the important facts.
     """
     (tmp_path / "file").touch()
     directory = None if place == "none" else tmp_path / "file" / "incidents"
@@ -107,7 +107,7 @@ def test_without_a_place_there_is_no_file_and_no_error(tmp_path, place):
     assert write_incident(directory, REPORT) is None
 
 
-def test_the_oldest_incidents_are_forgotten(tmp_path):
+def test_the_oldest_incidents_are_removed(tmp_path):
     """
     A pool that hangs every second does not fill the disk.
     """

@@ -42,9 +42,9 @@ def test_all_or_none_are_opened(tmp_path):
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0", "unix:{path}", "unix:@{name}"])
-def test_a_listener_knows_who_waits(tmp_path, bind):
+def test_a_listener_reports_its_queue(tmp_path, bind):
     """
-    Its queue is empty, then one deep, then empty again.
+    The accept queue is empty, then one deep, then empty again.
     """
     name = f"prefork-{os.getpid()}-{tmp_path.name}"
     [listener] = open_listeners([bind.format(path=tmp_path / "s", name=name)], 10)
@@ -61,9 +61,9 @@ def test_a_listener_knows_who_waits(tmp_path, bind):
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0", "unix:{path}"])
-def test_who_has_come_in_can_be_accepted_after_the_door_is_shut(tmp_path, bind):
+def test_queued_connections_can_be_accepted_after_quiescing(tmp_path, bind):
     """
-    ``stop_listening``: nobody new is established, who waits stays.
+    ``stop_listening``: no new connection is established, queued ones stay.
     """
     [listener] = open_listeners([bind.format(path=tmp_path / "s")], 10)
     name = listener.socket.getsockname()
@@ -102,7 +102,7 @@ def test_tcp_answers_without_delay():
 
 def test_nothing_is_inheritable():
     """
-    Until the one place that starts children says so.
+    Until the one place that starts children makes it so.
     """
     listeners = open_listeners(["127.0.0.1:0", f"unix:@prefork-{os.getpid()}-inheritable"], 10)
     try:
@@ -129,9 +129,9 @@ def listener(tmp_path, bind):
 
 
 @DATAGRAMS
-def test_a_listener_knows_that_datagrams_wait(listener, bind):
+def test_a_listener_reports_waiting_datagrams(listener, bind):
     """
-    At least one as soon as there are any, never more than there are, none when all are taken.
+    At least one when there are any, never more than there are, none when all are received.
     """
     with socket.socket(listener.socket.family, socket.SOCK_DGRAM) as client:
         client.connect(listener.socket.getsockname())
@@ -149,7 +149,7 @@ def test_a_listener_knows_that_datagrams_wait(listener, bind):
 @pytest.mark.parametrize("size", [0, 1, 100, 200, 1000, 1400, 4000, 9000, 20_000, 65_507])
 def test_the_number_of_waiting_datagrams_is_not_overestimated(size):
     """
-    Whatever their length: the kernel tells only the memory that they take.
+    Whatever their length: the kernel reports only the memory that they use.
     """
     [listener] = open_listeners(["udp://127.0.0.1:0"], 10)
     try:
@@ -165,9 +165,9 @@ def test_the_number_of_waiting_datagrams_is_not_overestimated(size):
 
 
 @DATAGRAMS
-def test_datagrams_that_have_come_in_can_be_taken_after_the_door_is_shut(listener, bind, tmp_path):
+def test_queued_datagrams_can_be_received_after_quiescing(listener, bind, tmp_path):
     """
-    ``stop_listening``: nothing new comes in, what waits stays; a path is gone.
+    ``stop_listening``: nothing new gets in, queued ones stay; a path is removed.
     """
     name = listener.socket.getsockname()
     with socket.socket(listener.socket.family, socket.SOCK_DGRAM) as client:
@@ -183,7 +183,7 @@ def test_datagrams_that_have_come_in_can_be_taken_after_the_door_is_shut(listene
 
 def test_two_servers_cannot_have_one_udp_address():
     """
-    Though the system would let them, and the last would get every datagram.
+    Though the system would allow it, and the last would get every datagram.
     """
     [listener] = open_listeners(["udp://127.0.0.1:0"], 10)
     try:
@@ -197,7 +197,7 @@ def test_two_servers_cannot_have_one_udp_address():
 @pytest.mark.parametrize("scheme", ["unix", "unixgram"])
 def test_a_stale_path_is_taken_over_whatever_it_was_for(tmp_path, scheme, kind):
     """
-    A dead server's socket of either kind makes way for one of either kind; a living one does not.
+    A dead server's socket of either kind is replaced by one of either kind; a live one is not.
     """
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX, kind) as other:
@@ -214,7 +214,7 @@ def test_a_stale_path_is_taken_over_whatever_it_was_for(tmp_path, scheme, kind):
 @pytest.mark.parametrize("bound", [True, False])
 def test_a_socket_for_datagrams_is_adopted_if_it_is_bound(bound):
     """
-    It is told by its type; one that nobody could send to is refused.
+    It is recognized by its type; one that could get no datagram is refused.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as given:
         if bound:

@@ -155,9 +155,9 @@ def test_a_full_pipe_is_not_waited_for(pipe):
     assert list(range(800)) == [int(n) for n in re.findall(r"number=(\d+)", text)]
 
 
-def test_who_is_given_up_is_counted(pipe):
+def test_dropped_lines_are_counted(pipe):
     """
-    Beyond the limit older lines go, and the log says how many.
+    Beyond the limit older lines are dropped, and the log reports how many.
     """
     reader, writer = pipe
     log = Log(fd=writer)
@@ -195,7 +195,7 @@ def test_on_a_pipe_a_long_line_is_cut_in_its_middle(pipe, as_json, letter):
 
 def test_a_reader_that_is_gone_is_no_error(pipe):
     """
-    EPIPE: there is nobody to tell.
+    EPIPE is ignored.
     """
     reader, writer = pipe
     log = Log(fd=writer)
@@ -219,9 +219,9 @@ def test_a_closed_descriptor_is_no_error():
     log.reopen()
 
 
-def test_the_pipe_of_others_stays_blocking(pipe):
+def test_an_inherited_pipe_stays_blocking(pipe):
     """
-    O_NONBLOCK belongs to the open file, which we share; ours is opened anew.
+    O_NONBLOCK belongs to the open file, which others share; the log opens it again for itself.
     """
     _, writer = pipe
 
@@ -251,9 +251,9 @@ def test_reopening_after_a_rename(tmp_path):
     assert "after" in path.read_text()
 
 
-def test_a_log_that_cannot_be_reopened_goes_on_in_the_old_file(tmp_path):
+def test_a_log_that_cannot_be_reopened_continues_in_the_old_file(tmp_path):
     """
-    And says so there.
+    And reports it there.
     """
     place = tmp_path / "place"
     place.mkdir()

@@ -22,7 +22,7 @@ chunks = st.lists(
 @given(chunks)
 def test_no_byte_is_lost_and_no_line_is_too_long(parts):
     """
-    However it comes in pieces, the lines together are what was printed.
+    In whatever pieces it arrives, the lines together are what was printed.
     """
     cutter = Cutter()
     found = [line for part in parts for line in cutter.feed(part)] + list(cutter.end())
@@ -47,9 +47,9 @@ def test_a_character_is_not_cut_in_two():
     assert ("x" + "ä" * (LONGEST // 2 - 1), "ä") == (first, second)
 
 
-def test_a_line_without_its_end_waits_for_it():
+def test_an_unfinished_line_waits_for_its_end():
     """
-    It is one line, however many pieces it comes in; at the end it is told as it is.
+    It is one line, in whatever pieces it arrives; at the end it is reported unfinished.
     """
     cutter = Cutter()
 
@@ -58,9 +58,9 @@ def test_a_line_without_its_end_waits_for_it():
     assert [] == list(cutter.end())
 
 
-def test_the_last_words_of_a_pipe_that_others_hold_are_bounded():
+def test_the_last_output_of_a_pipe_that_others_hold_is_limited():
     """
-    A writer that lives on keeps nobody waiting.
+    A writer that lives on delays no other.
     """
     reader, writer = os.pipe()
     os.set_blocking(reader, False)

@@ -41,7 +41,7 @@ def test_the_depth_is_the_number_that_wait(family, waiting):
             assert waiting == tcp_queue(listener)
 
 
-def test_who_is_accepted_does_not_wait_any_more():
+def test_an_accepted_connection_is_not_in_the_queue():
     """
     The depth falls with each accept.
     """
@@ -72,7 +72,7 @@ def test_many_sockets_need_many_messages():
 
 def test_no_handshake_is_under_way_on_a_quiet_port():
     """
-    And the question is understood.
+    And the kernel understands the question.
     """
     with ExitStack() as stack:
         listener = listening(stack, socket.AF_INET)
@@ -101,7 +101,7 @@ def sent_to(stack, family, count, message=b"x"):
 )  # fmt: skip
 def test_waiting_datagrams_are_estimated_from_outside(family, waiting, depth):
     """
-    By the socket's inode, without a limit; of small ones about a third, of Unix's one.
+    By the socket's inode, without a limit; about a third for small ones, one for Unix.
     """
     with ExitStack() as stack:
         receiver = sent_to(stack, family, waiting)

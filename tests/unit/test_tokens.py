@@ -24,9 +24,9 @@ VALUES = Values(fds=[5, 6], port=8000, slot=2)
         ("", ""),
     ],
 )
-def test_exact_tokens_are_replaced_and_nothing_else(argument, text):
+def test_exact_placeholders_are_replaced_and_nothing_else(argument, text):
     """
-    Other braces are the program's own.
+    Other braces belong to the program.
     """
     assert text == filled(argument, VALUES)
 
@@ -34,7 +34,7 @@ def test_exact_tokens_are_replaced_and_nothing_else(argument, text):
 @given(st.text(alphabet="{}fdportsl:0123", max_size=30))
 def test_what_is_not_refused_can_be_filled(argument):
     """
-    An argument without an unknown token never fails.
+    An argument without an unknown placeholder never fails.
     """
     if not list(unknown([argument], 2, has_port=True)):
         filled(argument, VALUES)
@@ -51,7 +51,7 @@ def test_what_is_not_refused_can_be_filled(argument):
         ("{slot}{x}", 1, False, 0),
     ],
 )
-def test_a_token_that_stands_for_nothing_is_told(argument, addresses, has_port, count):
+def test_a_placeholder_without_a_value_is_a_mistake(argument, addresses, has_port, count):
     """
     One sentence for each of them, which names the argument.
     """
@@ -65,7 +65,7 @@ def test_a_token_that_stands_for_nothing_is_told(argument, addresses, has_port, 
     ("arguments", "named"),
     [(["{fd}"], True), (["x", "a{fd:0}"], True), (["{port}", "{slot}", "fd"], False), ([], False)],
 )
-def test_descriptors_are_copied_only_for_who_names_one(arguments, named):
+def test_descriptors_are_copied_only_for_arguments_that_name_one(arguments, named):
     """
     {port} and {slot} name none.
     """
