@@ -8,7 +8,7 @@ from typing import cast
 
 
 class Echo(asyncio.Protocol):
-    """Is made anew for each connection."""
+    """One instance is created for each connection."""
 
     transport: asyncio.Transport
 

@@ -7,6 +7,6 @@ import socket
 
 
 def handle(connection: socket.socket, address: object) -> None:
-    """Block as you like: the worker does nothing else meanwhile."""
+    """Blocking is fine here: the worker does nothing else meanwhile."""
     while data := connection.recv(65536):
         connection.sendall(data)

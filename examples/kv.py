@@ -2,8 +2,8 @@
 
 KV_FILE=/tmp/kv.sqlite3 prefork serve examples/kv.py --bind 127.0.0.1:6379
 
-The workers are processes and share no memory, so the data is in a file of SQLite: what one
-worker has stored, each of them finds, and a worker that is killed leaves nothing half done.
+The workers are processes and share no memory, so the data is in an SQLite file: all workers
+see what one of them has stored, and a killed worker leaves no half-finished change.
 The protocol is RESP2, https://redis.io/docs/latest/develop/reference/protocol-spec/.
 """
 
@@ -48,7 +48,7 @@ class KeyValue(asyncio.Protocol):
         """Answer all requests that are complete: many, if the client sends ahead."""
         self.received += data
         requests: list[Request] = []
-        last = b""  # said before we close
+        last = b""  # sent before the connection is closed
         try:
             while (request := next_request(self.received)) is not None:
                 if request and request[0].upper() == b"QUIT":
@@ -146,8 +146,8 @@ class Database:
     """The file that the workers share, as one of them has opened it."""
 
     def __init__(self, path: str) -> None:
-        # SQLite would ask again and again while another worker writes; flock is told when its
-        # turn has come, and the kernel releases it when its holder dies.
+        # SQLite would poll while another worker writes; flock wakes the next worker, and the kernel
+        # releases it when its holder dies.
         self._turn = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with self._alone():
             self._file = sqlite3.connect(path, isolation_level=None)

@@ -1,4 +1,4 @@
-"""A handler of the kind program: accepts for itself, and keeps something between connections.
+"""A handler of the kind program: accepts connections itself, and keeps state between them.
 
 prefork serve examples/program_counter.py
 """
@@ -9,7 +9,7 @@ import prefork
 
 
 def main(worker: prefork.WorkerContext) -> None:
-    """Tell each client the worker's slot, and the client's number in this worker."""
+    """Send each client the worker's slot, and the client's number in this worker."""
     numbers = itertools.count(1)  # stands for a cache, or a connection to a database
     worker.ready()
     for connection in worker.accept():

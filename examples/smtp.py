@@ -2,8 +2,8 @@
 
 MAILDIR=/tmp/mail prefork serve examples/smtp.py --bind 127.0.0.1:8025
 
-It needs `pip install aiosmtpd`.  A mail is on the disk before its client hears that it was
-taken, so no worker that dies can lose one.
+It needs `pip install aiosmtpd`.  A mail is on the disk before its client gets the confirmation,
+so a worker that dies loses no confirmed mail.
 """
 
 import asyncio

@@ -7,7 +7,7 @@ import socketserver
 
 
 class Upper(socketserver.StreamRequestHandler):
-    """Is made anew for each connection."""
+    """One instance is created for each connection."""
 
     def handle(self) -> None:
         """Answer line by line."""

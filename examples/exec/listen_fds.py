@@ -1,8 +1,8 @@
-"""A program that takes its sockets as systemd passes them, and says how it is, under prefork.
+"""A program that gets its sockets as systemd passes them, and reports its state, under prefork.
 
     prefork exec --bind 127.0.0.1:8000 --workers 3 -- python3 listen_fds.py
 
-No descriptor is on its command line: LISTEN_FDS tells how many there are, the first is 3.
+No descriptor is on its command line: LISTEN_FDS is the number of sockets, the first is 3.
 The same file runs as a systemd service with socket activation and Type=notify.
 """
 

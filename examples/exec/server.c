@@ -3,7 +3,7 @@
  *     cc -O2 -o server server.c
  *     prefork exec --bind 127.0.0.1:8000 --workers 1..4 -- ./server {fd}
  *
- * The listening socket is the descriptor that the first argument names.  What it says on
+ * The listening socket is the descriptor that the first argument names.  What it sends to
  * NOTIFY_SOCKET is optional, and needs no library: READY=1, WATCHDOG=1 twice in each period,
  * BUSY=n while n clients are served, STATUS=... for people.  On SIGTERM it finishes its client.
  */
@@ -40,8 +40,8 @@ static void notify(const char *text) {
     close(fd);
 }
 
-/* Wait until there is something to read, and tell the watchdog meanwhile that we live.
- * SIGTERM is heard only here, and ends the wait if interruptible. */
+/* Wait until there is something to read, and report to the watchdog meanwhile.
+ * SIGTERM is delivered only here, and ends the wait if interruptible. */
 static int wait_for(int fd, int interruptible) {
     sigset_t none;
     sigemptyset(&none);

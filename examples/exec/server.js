@@ -2,7 +2,7 @@
 //
 //     prefork exec --bind 127.0.0.1:8000 --workers 3 -- node server.js {fd}
 //
-// The listening socket is the descriptor that the first argument names.  It says nothing by
+// The listening socket is the descriptor that the first argument names.  It sends nothing to
 // NOTIFY_SOCKET, so it counts as ready a moment after it was started (--ready-after).
 
 const http = require("node:http");
