@@ -52,9 +52,9 @@ from prefork.ipc.scoreboard import (
         (b"hello\x1b\nREADY=1", Said(ready=True, wrong=("hello ",))),
     ],
 )  # fmt: skip
-def test_each_notification_has_its_meaning(data, said):
+def test_each_word_has_its_meaning(data, said):
     """
-    The texts of sd_notify(3) that matter, BUSY, and what is invalid.
+    The words of sd_notify(3) that matter, BUSY, and what is wrong.
     """
     assert said == parse(data)
 
@@ -69,7 +69,7 @@ lines = st.builds("{}={}".format, words, values).map(str.encode)
 @given(st.one_of(st.binary(max_size=300), st.lists(lines, max_size=6).map(b"\n".join)))
 def test_nothing_breaks_the_parser(data):
     """
-    For any text there is a result, and its numbers fit the scoreboard and the clock.
+    Whatever comes, there is an answer, and its numbers fit the scoreboard and the clock.
     """
     said = parse(data)
 
@@ -121,9 +121,9 @@ def test_units_are_counted_as_they_come_and_go(row):
         (100, [("watch", 0.001, 99.999)], 100),
     ],
 )
-def test_a_silence_is_timed_from_the_last_heartbeat(row, timeout, says, hung_at):
+def test_a_silence_is_timed_from_the_last_sign_of_life(row, timeout, says, hung_at):
     """
-    The pool adds ``timeout`` to the time in the row: that makes the program's own period.
+    The pool adds ``timeout`` to what the row says: that makes the program's own period.
     """
     program = ProgramRow(row, timeout)
     for name, *arguments in says:
@@ -134,9 +134,9 @@ def test_a_silence_is_timed_from_the_last_heartbeat(row, timeout, says, hung_at)
     assert hung_at is None or since + timeout == pytest.approx(hung_at)
 
 
-def test_the_status_text_of_a_program_is_kept_up_to_its_limit(row):
+def test_what_it_says_of_itself_is_kept_as_far_as_there_is_room(row):
     """
-    And that the program is leaving.
+    Its last words for people, and that it leaves.
     """
     program = ProgramRow(row, 30)
 

@@ -67,7 +67,7 @@ def test_a_server_lives_as_long_as_its_process_holds_the_scoreboard(directory):
 @pytest.mark.parametrize("content", [b"", b"x" * 100])
 def test_a_file_that_is_no_scoreboard_is_no_server(directory, content):
     """
-    Any other content is ignored.
+    Whatever lies there is passed over.
     """
     path = directory / f"odd{runtime.SCOREBOARD}"
     path.write_bytes(content)
@@ -90,7 +90,7 @@ def test_a_scoreboard_without_text_is_no_server_yet(directory):
 @pytest.mark.parametrize("mode", [0o777, 0o722, 0o770])
 def test_a_directory_that_others_may_write_to_is_not_private(tmp_path, mode):
     """
-    Another user could put a scoreboard there.
+    Somebody else could put a scoreboard there.
     """
     place = tmp_path / "place"
     place.mkdir()
@@ -111,9 +111,9 @@ def test_a_link_is_not_private(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
-def test_a_directory_of_another_user_is_not_private(tmp_path):
+def test_a_directory_of_somebody_elses_is_not_private(tmp_path):
     """
-    Even if only its owner can write to it.
+    Even if only its owner may write to it.
     """
     place = tmp_path / "place"
     place.mkdir(mode=0o700)
@@ -127,6 +127,6 @@ def test_a_directory_of_another_user_is_not_private(tmp_path):
 )
 def test_a_name_cannot_lead_out_of_the_directory(name, stem):
     """
-    The file's name has only letters, digits and a few other characters.
+    Only letters, digits and a few signs stand in the file's name.
     """
     assert stem == runtime.file_stem(name)

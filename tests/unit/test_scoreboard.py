@@ -49,7 +49,7 @@ def board(fd):
     return Scoreboard.create(fd)
 
 
-def test_what_is_written_is_read_by_every_process_that_maps_the_file(board, fd):
+def test_what_is_written_is_read_by_whoever_maps_the_file(board, fd):
     """
     Header, record, row and text are the same in every mapping.
     """
@@ -83,7 +83,7 @@ def test_a_reader_cannot_write(board, fd):
 @pytest.mark.parametrize("slot", [0, 1, SLOTS - 1])
 def test_slots_do_not_overlap(board, slot):
     """
-    Filling one leaves the slots beside it, and the header, unchanged.
+    Filling one leaves its neighbours, and the header, as they were.
     """
     neighbours = [other for other in (slot - 1, slot + 1) if 0 <= other < SLOTS]
     row, record = board.row(slot), board.record(slot)
@@ -137,7 +137,7 @@ def test_a_file_that_is_no_scoreboard_is_refused(fd, damage):
 
 def test_counters_belong_to_the_slot(board):
     """
-    A successor continues them; the record keeps where it began, so a death loses no count.
+    A successor counts on; the record keeps where it began, so nothing is lost by a death.
     """
     board.header[H_USED] = 2
     row, record = board.row(0), board.record(0)
@@ -171,9 +171,9 @@ def test_a_text_that_does_not_fit_is_refused(board):
         board.text = b"x" * 20_000
 
 
-def test_the_status_of_a_scoreboard(board):
+def test_the_status_of_a_board(board):
     """
-    What header, records and rows contain, under the keys of the status.
+    What stands in header, records and rows, in the words of the contract.
     """
     board.text = msgspec.json.encode(
         {

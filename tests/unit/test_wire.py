@@ -19,9 +19,9 @@ MESSAGES = [
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=repr)
-def test_a_message_is_decoded_as_it_was_encoded(message):
+def test_a_message_survives_the_way(message):
     """
-    Encoded it is one line.
+    Encoded it is one line; decoded it is what it was.
     """
     data = wire.encode(message)
 
@@ -29,9 +29,9 @@ def test_a_message_is_decoded_as_it_was_encoded(message):
     assert message == wire.decode(data[:-1])
 
 
-def test_an_order_is_decoded_as_it_was_encoded():
+def test_an_order_survives_the_way():
     """
-    Encoded it is one record.
+    An order is one record.
     """
     order = wire.ForkOrder(5, 2, 7)
 
@@ -39,9 +39,9 @@ def test_an_order_is_decoded_as_it_was_encoded():
 
 
 @pytest.mark.parametrize("line", [b"", b"x", b"{}", b'{"type": "dance"}', b"[]", b"\xff"])
-def test_a_malformed_message_is_a_protocol_error(line):
+def test_nonsense_is_a_protocol_error(line):
     """
-    The arbiter survives it, whoever has sent it.
+    Whoever sends it, the arbiter does not fall over it.
     """
     with pytest.raises(ProtocolError):
         wire.decode(line)
@@ -50,16 +50,16 @@ def test_a_malformed_message_is_a_protocol_error(line):
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"slot": "x", "generation": 1}'])
 def test_a_malformed_order_is_a_protocol_error(data):
     """
-    As above, for the mold.
+    The same for the mold.
     """
     with pytest.raises(ProtocolError):
         wire.decode_order(data)
 
 
 @given(some.lists(some.sampled_from(MESSAGES), max_size=8), some.data())
-def test_lines_are_found_wherever_the_stream_is_cut(messages, data):
+def test_lines_come_out_as_they_went_in_however_they_are_cut(messages, data):
     """
-    A stream has no boundaries.
+    A stream has no boundaries; the lines are found wherever it is cut.
     """
     stream = b"".join(wire.encode(message) for message in messages)
     lines, found = wire.Lines(), []
@@ -71,9 +71,9 @@ def test_lines_are_found_wherever_the_stream_is_cut(messages, data):
     assert messages == found
 
 
-def test_an_unfinished_line_is_kept():
+def test_an_unfinished_line_is_kept_back():
     """
-    Until its end arrives.
+    Until its end has come.
     """
     lines = wire.Lines()
 
