@@ -18,9 +18,9 @@ def test_the_reference_page_is_up_to_date():
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
-def test_each_setting_has_a_sentence_of_help(option):
+def test_each_setting_is_a_sentence_of_its_own(option):
     """
-    Help ends with a full stop; the text of a default is a valid value.
+    Help ends with a full stop; the text of a default is one that may be given.
     """
     assert option.help.endswith(".")
     assert option.default in (None, "auto") or option.form.convert(option.default) is not None
@@ -38,7 +38,7 @@ def test_no_flag_means_two_things():
 
 def test_every_field_belongs_to_a_setting():
     """
-    And to only one; except two that are computed and cannot be set.
+    And to only one; but for two that are found out and not said.
     """
     fields = [name for option in OPTIONS for name in option.fields] + ["command", "loop_maximum"]
 

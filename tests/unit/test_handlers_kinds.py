@@ -141,9 +141,9 @@ files_of_directory = functools.partial(http.server.SimpleHTTPRequestHandler, dir
         (files_of_directory, "socketserver"),
     ],
 )
-def test_the_kind_is_detected_from_the_target(target, kind):
+def test_the_kind_is_told_from_the_shape(target, kind):
     """
-    Two arguments are possible: stream; one is needed and no second is possible: program.
+    Two arguments can be given: stream; one must, and no second can: program.
     """
     assert kind == kind_of(target, "app:target")
 
@@ -168,9 +168,9 @@ def test_the_kind_is_detected_from_the_target(target, kind):
         (lambda a, b, c, d: None, "app:target"),
     ],
 )
-def test_a_target_that_cannot_be_served_is_a_sentence(target, said, asked):
+def test_what_cannot_be_served_is_said(target, said, asked):
     """
-    It begins with the target's name, whatever kind is set.
+    With the name of the target in front, and whatever kind is asked for.
     """
     with pytest.raises(HandlerError, match=said) as raised:
         kind_of(target, "app:target", asked)
@@ -220,9 +220,9 @@ def test_a_given_kind_is_checked(target, asked):
         (lambda request, client_address, server: None, "socketserver"),
     ],
 )
-def test_a_given_kind_decides_if_detection_cannot(target, asked):
+def test_a_given_kind_decides_where_the_shape_does_not(target, asked):
     """
-    If the target can be called in the way of that kind.
+    As long as the target can be called like that.
     """
     assert asked == kind_of(target, "app:target", asked)
 
@@ -251,7 +251,7 @@ def test_a_given_kind_decides_if_detection_cannot(target, asked):
 )
 def test_a_handler_has_to_fit_its_addresses(target, kind, datagrams, fits):
     """
-    ``datagrams`` has, for each address, whether it is for datagrams.
+    ``datagrams`` tells of each address whether it is for datagrams.
     """
     if fits:
         check_addresses(target, kind, datagrams, "app:handle")
@@ -260,9 +260,9 @@ def test_a_handler_has_to_fit_its_addresses(target, kind, datagrams, fits):
             check_addresses(target, kind, datagrams, "app:handle")
 
 
-def test_the_settings_agree_with_the_kinds_about_addresses():
+def test_the_settings_know_what_each_kind_serves():
     """
-    The check of settings, which loads no handler, gives the same result as the kinds.
+    The check of settings, which loads no handler, says the same as the kinds do.
     """
     serves = {name: kind.datagrams for name, kind in KINDS.items() if kind.datagrams is not None}
 
@@ -273,7 +273,7 @@ def test_the_settings_agree_with_the_kinds_about_addresses():
 @pytest.mark.parametrize("accept", ["auto", "blocking", "exclusive", "mutex"])
 def test_an_event_loop_waits_neither_in_accept_nor_for_a_mutex(kind, accept):
     """
-    Except on Windows, where a thread waits for the mutex.
+    But on Windows a thread waits for the mutex in its place.
     """
     refused = {platform for platform in ("linux", "win32") if _refuses(kind, accept, platform)}
 

@@ -12,7 +12,7 @@ from prefork.arbiter.programs.output_log import MOST_PENDING, PAUSE, Printing
 
 
 class SlowLog:
-    """Accepts lines; the test decides when they are read."""
+    """Takes lines, and has them read when the test says so."""
 
     def __init__(self):
         self.lines = []
@@ -29,7 +29,7 @@ class SlowLog:
 
 
 class Watch:
-    """A selector whose sources are always ready."""
+    """A selector whose sources always have something."""
 
     def __init__(self):
         self.readers = {}
@@ -75,7 +75,7 @@ def flooded():
 
 def test_a_slow_reader_lets_programs_wait_and_loses_nothing(flooded):
     """
-    No pipe is read until fewer lines wait; the lines of each program are in order.
+    Nobody is read any more until the lines that wait are fewer; each one's are in order.
     """
     log, watch, printing = flooded
     while watch.readers:
@@ -95,7 +95,7 @@ def test_a_slow_reader_lets_programs_wait_and_loses_nothing(flooded):
     assert 0 == log.lost
 
 
-def test_no_program_is_locked_out_of_the_log_by_others(flooded):
+def test_no_program_is_kept_from_the_log_by_others(flooded):
     """
     Though each could fill it alone.
     """

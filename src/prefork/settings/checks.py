@@ -15,7 +15,7 @@ if sys.platform != "win32":
     import grp
     import pwd
 
-#: One less than the highest number of 32 bits, which setuid(2) takes as "do not change".
+#: One less than what 32 bits hold: setuid(2) takes that as "leave it".
 _HIGHEST_ID: Final = 2**32 - 2
 
 _CONNECTIONS: Final = ("tcp://", "unix:")
@@ -60,7 +60,7 @@ def _blocking_on_several(values: Values, given: Layer) -> Iterator[str]:
 
 
 def _kind_of_addresses(values: Values, given: Layer) -> Iterator[str]:
-    # The kind that auto detects and the type of an inherited socket are known only to the workers.
+    # What auto finds, and what an inherited socket is for, is known only to the workers.
     serves = SERVES.get(values.get("kind", "auto"))
     for address in values.get("bind", ()):
         if serves and not address.startswith(("fd://", *serves)):

@@ -6,10 +6,11 @@ from typing import Any, Final
 from prefork.settings.sentences import UNSAID, sentence
 from prefork.settings.sources import Layer, Surroundings
 
-#: select() takes 512 sockets on Windows; the arbiter needs some for itself and for operators.
+#: select() takes 512 sockets on Windows, of which the arbiter needs some for itself, and for
+#: operators.
 MOST_ON_WINDOWS: Final = 400
 
-#: As above, for loop = selector: the loop has one itself, and handlers may have some.
+#: The same of a loop = selector: it has one of its own, and handlers may have some.
 MOST_SELECTED: Final = 500
 
 #: The converted values of the settings that are possible by themselves.

@@ -143,7 +143,7 @@ if sys.platform != "win32":
         """
         try:
             if not stat.S_ISSOCK(path.lstat().st_mode):
-                raise FileExistsError(errno.EEXIST, "a file that is not a socket has this name")
+                raise FileExistsError(errno.EEXIST, "a file that is no socket is in the way")
         except FileNotFoundError:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
