@@ -13,9 +13,9 @@ MOST_ON_WINDOWS: Final = 400
 #: The same of a loop = selector: it has one of its own, and handlers may have some.
 MOST_SELECTED: Final = 500
 
-#: The converted values of the settings that are possible by themselves.
+#: The converted values of the settings that are right by themselves.
 Values = Mapping[str, Any]
-#: The setting, which of its values are not possible, and what is possible instead.
+#: The setting, which of its values are not possible, and what would be.
 _Rule = tuple[str, Callable[[Any], bool], str]
 
 
