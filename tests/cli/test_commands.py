@@ -287,16 +287,14 @@ def scoreboard_of(runtime, environ):
 
 
 HOLDS = """\
-import os, sys, time, msgspec
-from prefork.ipc import run_files as runtime
-from prefork.arbiter.scoreboard_writer import Board
-from prefork.ipc.scoreboard import Scoreboard
+import os, sys, time
+from prefork.ipc import run_files
+from prefork.arbiter.scoreboard_writer import ScoreboardWriter
+from prefork.ipc.scoreboard import Description, Scoreboard
 fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600)
-runtime.hold(fd)
-board = Board(Scoreboard.create(fd), os.getpid(), time.monotonic())
-board.describe(
-    {"name": "held", "target": "app", "control": None, "accept": "blocking", "listeners": []}
-)
+run_files.hold(fd)
+scoreboard = ScoreboardWriter(Scoreboard.create(fd), os.getpid(), time.monotonic())
+scoreboard.describe(Description("held", "app"), "blocking")
 print("held", flush=True)
 sys.stdin.read()
 """

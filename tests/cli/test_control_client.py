@@ -174,15 +174,15 @@ def test_only_the_loopback_is_accepted(address, capsys):
 
 
 HOLDER = """
-import json, os, sys
-from prefork.ipc import run_files as runtime
-from prefork.ipc.scoreboard import H_PID, Scoreboard
+import os, sys
+from prefork.ipc import run_files
+from prefork.ipc.scoreboard import Description, Scoreboard
 path, control = sys.argv[1:]
 fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 board = Scoreboard.create(fd)
-board.header[H_PID] = os.getpid()
-board.text = json.dumps({"name": "one.two", "control": control}).encode()
-runtime.hold(fd)
+board.header.pid = os.getpid()
+board.description = Description("one.two", control=control)
+run_files.hold(fd)
 print("held", flush=True)
 sys.stdin.read()
 """

@@ -25,7 +25,13 @@ class SimulatedWorker:
 
     def row(self) -> Row:
         busy = self.busy_since is not None
-        return Row(int(busy), self.busy_since, self.leaving, self.accepted)
+        return Row(
+            connections=int(busy),
+            active=int(busy),
+            busy_since=self.busy_since,
+            leaving=self.leaving,
+            accepted=self.accepted,
+        )
 
 
 class Simulation:

@@ -8,16 +8,7 @@ from hypothesis import strategies as st
 
 from prefork.arbiter.programs.notify_words import Said, parse
 from prefork.arbiter.programs.row import ProgramRow
-from prefork.ipc.scoreboard import (
-    SIZE,
-    W_ACCEPTED,
-    W_ACTIVE,
-    W_HANDLED,
-    W_HELD_SINCE,
-    W_LEAVING,
-    W_TURN_SINCE,
-    Scoreboard,
-)
+from prefork.ipc.scoreboard import SIZE, Scoreboard
 
 
 @pytest.mark.parametrize(
@@ -94,9 +85,9 @@ def test_units_are_counted_as_they_come_and_go(row):
 
     seen = []
     for now, units in enumerate((2, 5, 1, 0, 0, 1), start=10):
-        program.hold(units, now)
-        words = row.words
-        seen.append((words[W_ACTIVE], words[W_ACCEPTED], words[W_HANDLED], row.clock[W_HELD_SINCE]))
+        program.set_units(units, now)
+        assert row.connections == row.active
+        seen.append((row.active, row.accepted, row.handled, row.held_since))
 
     assert [
         (2, 2, 0, 10.0),
@@ -111,14 +102,14 @@ def test_units_are_counted_as_they_come_and_go(row):
 @pytest.mark.parametrize(
     ("timeout", "says", "hung_at"),
     [
-        (30, [("beat", 100)], 130),
-        (30, [("beat", 100), ("beat", 120)], 150),
-        (30, [("watch", 5, 100)], 105),
-        (30, [("watch", 90, 100), ("beat", 110)], 200),
-        (30, [("beat", 100), ("watch", 0, 101), ("beat", 102)], None),
-        (30, [("fail", 100)], 100),
-        (0, [("beat", 100), ("watch", 5, 101), ("fail", 102)], None),
-        (100, [("watch", 0.001, 99.999)], 100),
+        (30, [("note_alive", 100)], 130),
+        (30, [("note_alive", 100), ("note_alive", 120)], 150),
+        (30, [("watch_silence", 5, 100)], 105),
+        (30, [("watch_silence", 90, 100), ("note_alive", 110)], 200),
+        (30, [("note_alive", 100), ("watch_silence", 0, 101), ("note_alive", 102)], None),
+        (30, [("set_hung", 100)], 100),
+        (0, [("note_alive", 100), ("watch_silence", 5, 101), ("set_hung", 102)], None),
+        (100, [("watch_silence", 0.001, 99.999)], 100),
     ],
 )
 def test_a_silence_is_timed_from_the_last_sign_of_life(row, timeout, says, hung_at):
@@ -129,7 +120,7 @@ def test_a_silence_is_timed_from_the_last_sign_of_life(row, timeout, says, hung_
     for name, *arguments in says:
         getattr(program, name)(*arguments)
 
-    since = row.clock[W_TURN_SINCE]
+    since = row.turn_since
     assert (hung_at is None) == (since == 0)
     assert hung_at is None or since + timeout == pytest.approx(hung_at)
 
@@ -140,8 +131,8 @@ def test_what_it_says_of_itself_is_kept_as_far_as_there_is_room(row):
     """
     program = ProgramRow(row, 30)
 
-    program.say("é" * 100)
-    program.leave()
+    program.set_text("é" * 100)
+    program.set_leaving()
 
-    assert "é" * 31 == row.peer.rstrip("\N{REPLACEMENT CHARACTER}")
-    assert 1 == row.words[W_LEAVING]
+    assert "é" * 31 == row.text.rstrip("\N{REPLACEMENT CHARACTER}")
+    assert 1 == row.leaving

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from prefork.ipc import messages as wire
-from prefork.ipc.scoreboard import W_LEAVING, Scoreboard
+from prefork.ipc.scoreboard import Scoreboard
 from prefork.platform.posix.signals import NUDGE
 from prefork.platform.posix.system import memory_file
 from prefork.sockets.backlog import tcp_queue
@@ -87,13 +87,13 @@ class Child:
 
     def has_acknowledged(self):
         """Whether it knows that it is to leave; nudges again, as the arbiter does."""
-        if not self.row.words[W_LEAVING]:
+        if not self.row.leaving:
             self.nudge()
-        return self.row.words[W_LEAVING]
+        return self.row.leaving
 
     def has_left(self):
         """Whether it is gone; nudges again, as the arbiter does."""
-        if self.process.poll() is None and not self.row.words[W_LEAVING]:
+        if self.process.poll() is None and not self.row.leaving:
             self.nudge()
         return self.process.poll() is not None
 
@@ -139,7 +139,7 @@ def test_an_idle_worker_that_is_drained_leaves(pool_of, mode):
     until(first.has_left)
 
     assert 0 == first.process.returncode
-    assert 1 == first.row.words[W_LEAVING]
+    assert 1 == first.row.leaving
     assert [second.pid] * 3 == [serves(pool) for _ in range(3)]
 
 

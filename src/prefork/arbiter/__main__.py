@@ -9,17 +9,17 @@ import os
 import selectors
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
+from prefork.arbiter.accept_mode import accept_mode
 from prefork.arbiter.children import Children
+from prefork.arbiter.claim import RunFiles, claim_run_files
 from prefork.arbiter.loop import Arbiter
 from prefork.arbiter.orders import Birth
 from prefork.arbiter.pidfile import pidfile
 from prefork.arbiter.programs.programs import conduct_of
-from prefork.arbiter.run_files import Places, claim_places
-from prefork.arbiter.scoreboard_writer import Board
+from prefork.arbiter.scoreboard_writer import ScoreboardWriter
 from prefork.control.server import ControlServer
 from prefork.core.limits import PoolLimits
 from prefork.core.pool import Pool
@@ -28,7 +28,7 @@ from prefork.core.scaling import ScalingLimits
 from prefork.errors import ListenError, PreforkError, SettingsError
 from prefork.ipc import messages as wire
 from prefork.ipc.plan import Plan
-from prefork.ipc.scoreboard import Scoreboard
+from prefork.ipc.scoreboard import Description, ListenerDescription, Scoreboard
 from prefork.logs import log
 from prefork.logs.log import Log
 from prefork.platform.standard_streams import fill_standard_streams
@@ -100,40 +100,24 @@ def serve(settings: Settings, journal: Log, leash: Sequence[int]) -> int:
             blocks = accept in ("blocking", "program") or sys.platform == "win32"
             listener.socket.setblocking(listener.is_datagram or blocks)
         owned.enter_context(pidfile(settings.pidfile))
-        places = owned.enter_context(claim_places(settings, journal))
-        arbiter = assemble(places.settings, journal, listeners, accept, places, descriptors)
-        owned.callback(arbiter.board.end)
+        run_files = owned.enter_context(claim_run_files(settings, journal))
+        arbiter = assemble(run_files.settings, journal, listeners, accept, run_files, descriptors)
+        owned.callback(arbiter.scoreboard.end)
         last.callback(arbiter.platform.close)
         if leash:
             arbiter.platform.follow(*leash)
-        control = open_control(places, arbiter, journal)
+        control = open_control(run_files, arbiter, journal)
         if control is not None:
             last.callback(control.close)  # whoever waits for our end is told when all is closed
         arbiter.report()  # whoever finds us by the name below finds a state, too
-        arbiter.board.describe_kind(settings.kind if settings.kind == "command" else "")
-        arbiter.board.describe(description(places.settings, listeners, accept, control))
-        announce(arbiter, listeners, accept, places, control)
+        if settings.kind == "command":
+            arbiter.scoreboard.describe_kind(settings.kind, event_loop=False)
+        arbiter.scoreboard.describe(description(run_files.settings, listeners, control), accept)
+        announce(arbiter, listeners, accept, run_files, control)
         status = arbiter.run()
         last.callback(lambda: journal.info("stopped", status=status))
     journal.finish(LAST_WORDS)
     return status
-
-
-def accept_mode(settings: Settings, listeners: int) -> str:
-    """Return how the workers of ``settings`` accept, with ``auto`` resolved.
-
-    For one listener nothing is cheaper or fairer than to block in accept(2); for several,
-    workers must wait for all at once.  That every worker learns of the arbiter's death while it
-    blocks needs Linux.  Measured in the decision record on accepting.  A program of somebody
-    else's accepts in its own way, and gets listeners that block, as systemd hands them over.
-    """
-    if settings.kind == "command":
-        return "program"
-    if settings.accept != "auto":
-        return settings.accept
-    if not System.wakes_one:
-        return "mutex"
-    return "blocking" if listeners == 1 else "exclusive"
 
 
 def assemble(
@@ -141,7 +125,7 @@ def assemble(
     journal: Log,
     listeners: Sequence[Listener],
     accept: str,
-    places: Places,
+    run_files: RunFiles,
     descriptors: int,
 ) -> Arbiter:
     """Put the arbiter together."""
@@ -155,7 +139,7 @@ def assemble(
         accept=accept,
         listeners=inherited,
         adopted=tuple(each.socket.fileno() for each in listeners if not each.owned),
-        scoreboard=number_of(places.scoreboard),
+        scoreboard=number_of(run_files.scoreboard),
         mutex=mutex,
         arbiter=os.getpid(),
         generation=1,
@@ -168,13 +152,15 @@ def assemble(
     selector = selectors.DefaultSelector()
     platform = System()
     platform.catch_signals()
-    board = Board(Scoreboard.create(places.scoreboard), os.getpid(), platform.now())
+    scoreboard = ScoreboardWriter(
+        Scoreboard.create(run_files.scoreboard), os.getpid(), platform.now()
+    )
     pool = Pool(pool_limits(settings, fork=fork), platform.now())
     given = number_of(plan_file)
     port = next((each.address.port for each in listeners if each.is_internet), None)
     conduct = conduct_of(settings, given, inherited, shared, port)
-    birth = Birth(given, inherited, shared, places.incidents, settings.loop_maximum, conduct)
-    children = Children(pool, platform, board, selector, journal, birth)
+    birth = Birth(given, inherited, shared, run_files.incidents, settings.loop_maximum, conduct)
+    children = Children(pool, platform, scoreboard, selector, journal, birth)
     return Arbiter(pool, platform, children, listeners, selector, journal)
 
 
@@ -215,13 +201,13 @@ def pool_limits(settings: Settings, *, fork: bool) -> PoolLimits:
     )
 
 
-def open_control(places: Places, arbiter: Arbiter, journal: Log) -> ControlServer | None:
+def open_control(run_files: RunFiles, arbiter: Arbiter, journal: Log) -> ControlServer | None:
     """Open the control socket; a server without one serves all the same."""
-    address = places.control
+    address = run_files.control
     if address is None:
         return None
     try:
-        return ControlServer(address, arbiter.selector, arbiter.operators.handle, places.secret)
+        return ControlServer(address, arbiter.selector, arbiter.operators.handle, run_files.secret)
     except OSError as error:
         reason = error.strerror or str(error)
         journal.warning("control socket not opened", address=address, reason=reason)
@@ -229,34 +215,33 @@ def open_control(places: Places, arbiter: Arbiter, journal: Log) -> ControlServe
 
 
 def description(
-    settings: Settings, listeners: Sequence[Listener], accept: str, control: ControlServer | None
-) -> dict[str, Any]:
-    """Return what the scoreboard says of the server that never changes."""
-    return {
-        "name": settings.name,
-        "target": settings.target,
-        "control": control.address if control is not None else None,
-        "accept": accept,
-        "listeners": [
-            {
-                "address": str(each.address),
-                "inode": each.inode,
-                "backlog": None if each.is_datagram else settings.backlog,
-            }
+    settings: Settings, listeners: Sequence[Listener], control: ControlServer | None
+) -> Description:
+    """Return what never changes in the server's life, as it stands on the scoreboard."""
+    return Description(
+        name=settings.name,
+        target=settings.target,
+        control=control.address if control is not None else None,
+        listeners=tuple(
+            ListenerDescription(
+                address=str(each.address),
+                inode=each.inode,
+                backlog=None if each.is_datagram else settings.backlog,
+            )
             for each in listeners
-        ],
-    }
+        ),
+    )
 
 
 def announce(
     arbiter: Arbiter,
     listeners: Sequence[Listener],
     accept: str,
-    places: Places,
+    run_files: RunFiles,
     control: ControlServer | None,
 ) -> None:
     """Log where the server can be reached, by its clients and by its operators."""
-    settings = places.settings
+    settings = run_files.settings
     name = settings.name
     show_as("arbiter", name)
     scaling = arbiter.pool.limits.scaling

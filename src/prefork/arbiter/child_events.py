@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from prefork.arbiter.scoreboard_writer import Board
+from prefork.arbiter.scoreboard_writer import ScoreboardWriter
 from prefork.core.events import (
     IncidentRecorded,
     LimitsChanged,
@@ -27,14 +27,14 @@ class News:
     def __init__(
         self,
         pool: Pool,
-        board: Board,
+        scoreboard: ScoreboardWriter,
         log: Log,
         incidents: Path | None,
         loop_maximum: int | None,
         clock: Callable[[], float],
     ) -> None:
         self.pool = pool
-        self.board = board
+        self.scoreboard = scoreboard
         self.log = log
         self.clock = clock  #: seconds, as the platform's ``now``
         self.load_failure_told = False
@@ -44,7 +44,7 @@ class News:
 
     def started(self, child: Child) -> None:
         """Enter a process that exists."""
-        self.board.occupy(child)
+        self.scoreboard.occupy(child)
         self.log.info("mold started" if child.slot is None else "worker started", **fields(child))
 
     def kind(self, kind: str, capacity: int, now: float) -> None:
@@ -52,10 +52,11 @@ class News:
         if not kind or self._kind == kind:
             return
         self._kind = kind
-        self.board.describe_kind(kind)
+        event_loop = KINDS[kind].event_loop
+        self.scoreboard.describe_kind(kind, event_loop=event_loop)
         self.log.info("target loaded", kind=kind, capacity=capacity)
         maximum = self._loop_maximum
-        if maximum is not None and KINDS[kind].event_loop:
+        if maximum is not None and event_loop:
             minimum = min(self.pool.limits.scaling.minimum, maximum)
             self.pool.apply(LimitsChanged(minimum, maximum), now)
 
@@ -65,7 +66,7 @@ class News:
         if child.slot is None:
             self.log.info("mold ready", **fields(child))
         else:
-            self.log.info("worker ready", **fields(child), after=self.board.age(child, now))
+            self.log.info("worker ready", **fields(child), after=self.scoreboard.age(child, now))
 
     def load_failure(self, child: Child, reason: str, traceback: str) -> None:
         """Log the reason and the traceback once, however many workers meet with it."""

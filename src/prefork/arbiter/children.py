@@ -10,7 +10,7 @@ from typing import Any
 from prefork.arbiter.child_events import News, fields, place_of
 from prefork.arbiter.orders import Birth, fork_order, mold_order, worker_order
 from prefork.arbiter.programs.programs import Programs
-from prefork.arbiter.scoreboard_writer import Board
+from prefork.arbiter.scoreboard_writer import ScoreboardWriter
 from prefork.core.events import (
     ForkRefused,
     SpawnFailed,
@@ -33,7 +33,7 @@ class Children:
         self,
         pool: Pool,
         platform: Platform,
-        board: Board,
+        scoreboard: ScoreboardWriter,
         selector: selectors.BaseSelector,
         log: Log,
         birth: Birth,
@@ -42,12 +42,12 @@ class Children:
         self.inspector = Inspector(platform)
         self._pool = pool
         self._platform = platform
-        self.board = board
+        self.scoreboard = scoreboard
         self._selector = selector
         self._log = log
         self._birth = birth
         self._serials = count()  # of orders to molds
-        self.news = News(pool, board, log, birth.incidents, birth.loop_maximum, platform.now)
+        self.news = News(pool, scoreboard, log, birth.incidents, birth.loop_maximum, platform.now)
         self.programs: Programs | None = None
         if birth.conduct is not None:
             self.programs = Programs(self.news, platform, selector, birth.conduct)
@@ -70,7 +70,7 @@ class Children:
 
     def _begin(self, slot: int, start: Callable[[], Child]) -> None:
         # Before the process exists: from then on its row is its own.
-        self.board.prepare(self._pool.records[slot])
+        self.scoreboard.prepare(self._pool.records[slot])
         try:
             child = start()
         except OSError as error:
@@ -84,7 +84,7 @@ class Children:
     def _fail_to_spawn(self, slot: int, reason: str) -> None:
         if self._pool.state != "stopping":  # then it is not missed
             self._log.error("worker not started", **self._name(slot), reason=reason)
-        self.board.vacate(slot)
+        self.scoreboard.vacate(slot)
         self._pool.apply(SpawnFailed(slot, reason), self._platform.now())
 
     def drain(self, slot: int) -> None:
@@ -134,7 +134,7 @@ class Children:
     def inspect(self, slot: int, now: float) -> None:
         """Record the incident of a hung process."""
         child = self.by_slot[slot]
-        held = self.board.held_by(child, now)
+        held = self.scoreboard.held_by(child, now)
         held["state"] = str(self._pool.records[slot].state)
         self.inspector.inspect(child, now, partial(self.news.hung, child, held))
 
@@ -159,14 +159,14 @@ class Children:
         slot = place_of(child)
         if status.signal == "SIGKILL" and not child.doomed and self._platform.killed_for_memory():
             status = ExitStatus(signal=status.signal, out_of_memory=True)
-        counted = self.board.counted(child)
+        counted = self.scoreboard.counted(child)
         self._log.info(
             "worker exited" if slot != MOLD else "mold exited",
             **fields(child),
             status=status,
             cause=self._pool.cause_of(slot, status),
             accepted=counted.accepted,
-            after=self.board.age(child, self._platform.now()),
+            after=self.scoreboard.age(child, self._platform.now()),
         )
         self._forget(child)
         # What a program does not say, nobody knows.
@@ -186,7 +186,7 @@ class Children:
         self._silence(child)
         if self.programs is not None:
             self.programs.forget(child)
-        self.board.vacate(place_of(child))
+        self.scoreboard.vacate(place_of(child))
         child.close()
         del self.by_slot[place_of(child)]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
 from prefork.arbiter.children import Children
-from prefork.arbiter.operators import MOST_WORKERS, Operators
+from prefork.arbiter.operators import MOST_HERE, Operators
 from prefork.core.actions import (
     Action,
     Drain,
@@ -52,7 +52,7 @@ class Arbiter:
         self.listeners = listeners
         self.selector = selector
         self.log = log
-        self.board = children.board
+        self.scoreboard = children.scoreboard
         self.manager = ServiceManager()
         self.operators = Operators(self)
         self._watched = False
@@ -67,7 +67,7 @@ class Arbiter:
         while not self.pool.finished:
             actions = self.pool.decide(self.snapshot())
             self._log_decisions()
-            self.board.publish(self.pool)  # whoever is told to leave looks there why
+            self.scoreboard.publish(self.pool)  # whoever is told to leave looks there why
             for action in actions:
                 self.perform(action)
             self.report()
@@ -88,7 +88,7 @@ class Arbiter:
         depths = [each.arriving() if ending else each.queued() for each in seen]
         known = [depth for depth in depths if depth is not None]
         queued = sum(known) if len(known) == len(depths) else None
-        return Snapshot(now=now, rows=self.board.rows(self.pool), queued=queued)
+        return Snapshot(now=now, rows=self.scoreboard.rows(self.pool), queued=queued)
 
     def apply(self, event: Event) -> None:
         """Tell the pool what has happened."""
@@ -127,7 +127,7 @@ class Arbiter:
 
     def report(self) -> None:
         """Bring the scoreboard and the service manager up to date with the pool."""
-        self.board.publish(self.pool)
+        self.scoreboard.publish(self.pool)
         self.manager.report(str(self.pool.state), len(self.pool.records))
         self.log.flush()
 
@@ -204,7 +204,7 @@ class Arbiter:
 
     def _resize_by(self, step: int) -> None:
         scaling = self.pool.limits.scaling
-        maximum = min(max(scaling.maximum + step, 1), MOST_WORKERS)
+        maximum = min(max(scaling.maximum + step, 1), MOST_HERE)
         fixed = scaling.minimum == scaling.maximum
         self.resize(maximum if fixed else min(scaling.minimum, maximum), maximum)
 

@@ -8,18 +8,18 @@ from typing import Annotated, Any, Final, Protocol
 import msgspec
 
 from prefork.arbiter.children import Children
-from prefork.arbiter.scoreboard_writer import Board
+from prefork.arbiter.scoreboard_writer import ScoreboardWriter
 from prefork.control.server import Reply
 from prefork.core.pool import Pool
 from prefork.core.states import MOLD
 from prefork.errors import ControlError
-from prefork.ipc.scoreboard import SLOTS
 from prefork.platform.base import Platform
 from prefork.settings.platforms import MOST_ON_WINDOWS
+from prefork.settings.values import MOST_WORKERS
 from prefork.status import status_of
 
 #: Windows' select takes 512 sockets, and each worker has one to the arbiter.
-MOST_WORKERS: Final = MOST_ON_WINDOWS if sys.platform == "win32" else SLOTS // 2
+MOST_HERE: Final = MOST_ON_WINDOWS if sys.platform == "win32" else MOST_WORKERS
 
 
 class Server(Protocol):
@@ -27,7 +27,7 @@ class Server(Protocol):
 
     pool: Pool
     children: Children
-    board: Board
+    scoreboard: ScoreboardWriter
     platform: Platform
 
     def report(self) -> None:
@@ -48,7 +48,7 @@ class Scale(msgspec.Struct, tag_field="command", tag="scale"):
     """Change how many workers there may be."""
 
     minimum: Annotated[int, msgspec.Meta(ge=0)]
-    maximum: Annotated[int, msgspec.Meta(ge=1, le=SLOTS // 2)]
+    maximum: Annotated[int, msgspec.Meta(ge=1, le=MOST_WORKERS)]
 
 
 class Stop(msgspec.Struct, tag_field="command", tag="stop"):
@@ -85,7 +85,7 @@ class Operators:
         match request:
             case Status():
                 self._server.report()
-                reply(status_of(self._server.board.scoreboard, self._server.platform.now()))
+                reply(status_of(self._server.scoreboard.scoreboard, self._server.platform.now()))
             case Scale(minimum, maximum):
                 reply(self._scaled(minimum, maximum))
             case Stop(now):
@@ -99,8 +99,8 @@ class Operators:
     def _scaled(self, minimum: int, maximum: int) -> dict[str, int]:
         if minimum > maximum:
             raise ControlError(f"cannot scale to {minimum}..{maximum}: MIN is above MAX")
-        if maximum > MOST_WORKERS:
-            raise ControlError(f"cannot scale to {maximum}: here there are at most {MOST_WORKERS}")
+        if maximum > MOST_HERE:
+            raise ControlError(f"cannot scale to {maximum}: here there are at most {MOST_HERE}")
         if self._server.pool.state == "stopping":
             raise ControlError("cannot scale a server that is stopping")
         self._server.resize(minimum, maximum)

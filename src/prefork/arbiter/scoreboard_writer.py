@@ -1,109 +1,99 @@
-"""The arbiter's side of the scoreboard: enters who is there, reads what they do."""
+"""The arbiter's side of the scoreboard: writes which workers there are, reads what they do."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any
 
-import msgspec
-
+from prefork.arbiter.accept_mode import accept_mode_of_kind
 from prefork.core.pool import Pool
 from prefork.core.snapshot import Row
 from prefork.core.states import MOLD, State, WorkerRecord
-from prefork.ipc.scoreboard import (
-    H_CRASHED,
-    H_EXITED,
-    H_GENERATION,
-    H_HUNG,
-    H_KIND,
-    H_MAXIMUM,
-    H_MINIMUM,
-    H_PID,
-    H_SPAWNED,
-    H_STARTED,
-    H_STATE,
-    H_TARGET,
-    H_USED,
-    KINDS,
-    R_PID,
-    R_STATE,
-    SERVER_STATES,
-    STATES,
-    UNKNOWN,
-    W_ACCEPTED,
-    W_ACTIVE,
-    W_BUSY_SINCE,
-    W_HELD_SINCE,
-    W_LEAVING,
-    W_TURN_SINCE,
-    Counters,
-    Scoreboard,
-)
-from prefork.ipc.scoreboard import Row as BoardRow
+from prefork.ipc import layout
+from prefork.ipc.layout import NEVER_REPORTED
+from prefork.ipc.reading import Counts, counted, oldest_since
+from prefork.ipc.scoreboard import Description, Scoreboard
 from prefork.platform.base import Child
+from prefork.sockets.listeners import peer_text
 
-_NUMBERS: Final = {state: STATES.index(state.value) for state in State}
+_FIELDS = layout.Row
+#: What the pool decides from: neighbours, so that all of a row is read with one call.
+_SEEN = (
+    _FIELDS.busy_since,
+    _FIELDS.held_since,
+    _FIELDS.accepted,
+    _FIELDS.connections,
+    _FIELDS.active,
+    _FIELDS.handled,
+    _FIELDS.failed,
+    _FIELDS.turn_since,
+    _FIELDS.leaving,
+)
 
 
-class Board:
-    """What the arbiter writes and reads on the scoreboard."""
+class ScoreboardWriter:
+    """What the arbiter writes on the scoreboard, and reads there."""
 
     def __init__(self, scoreboard: Scoreboard, pid: int, now: float) -> None:
         self.scoreboard = scoreboard
-        self._rows: dict[int, BoardRow] = {}  # views are kept: they are read at every look
+        # Kept, because they are needed at every look.
+        self._rows: dict[int, layout.Row] = {}
+        self._readers: dict[int, Callable[[], tuple[Any, ...]]] = {}
         self._started: dict[int, float] = {}
         self._occupied: set[int] = set()
         header = scoreboard.header
-        scoreboard.clock[H_STARTED] = now
-        header[H_PID] = pid
+        header.started = now
+        header.pid = pid
 
-    def describe(self, text: Mapping[str, Any]) -> None:
-        """Enter what never changes: name, target, addresses."""
-        self.scoreboard.text = msgspec.json.encode(text)
+    def describe(self, description: Description, accept: str) -> None:
+        """Write what never changes, and how workers accept as far as it is known by now."""
+        self.scoreboard.header.accept = accept
+        self.scoreboard.description = description
 
-    def describe_kind(self, kind: str) -> None:
-        """Enter what the workers serve, once one has told."""
-        self.scoreboard.header[H_KIND] = KINDS.index(kind)
+    def describe_kind(self, kind: str, *, event_loop: bool) -> None:
+        """Write what the workers serve, and how such workers accept, once it is known."""
+        header = self.scoreboard.header
+        header.kind = kind
+        header.accept = accept_mode_of_kind(header.accept, event_loop=event_loop)
 
     def rows(self, pool: Pool) -> dict[int, Row]:
-        """Return what each worker of ``pool`` says of itself."""
-        return {slot: self._row(slot) for slot in pool.records if slot != MOLD}
+        """Return what each worker of ``pool`` reports of itself."""
+        return {slot: self._seen(slot) for slot in pool.records if slot != MOLD}
 
-    def _row(self, slot: int) -> Row:
-        row = self._view(slot)
-        words = row.words
-        active = words[W_ACTIVE]
+    def _seen(self, slot: int) -> Row:
+        if slot not in self._readers:
+            self._readers[slot] = self.row(slot).reader(*_SEEN)
+        read = self._readers[slot]
+        busy_since, _, accepted, connections, active, _, _, turn_since, leaving = read()
         return Row(
+            connections=connections,
             active=active,
-            is_known=row.clock[W_BUSY_SINCE] != UNKNOWN,
-            busy_since=row.clock[W_BUSY_SINCE] or None if active else None,
-            stuck_since=row.clock[W_TURN_SINCE] or None,
-            leaving=bool(words[W_LEAVING]),
-            accepted=words[W_ACCEPTED],
+            busy_since=busy_since or None if active else None,
+            stuck_since=turn_since or None,
+            leaving=bool(leaving),
+            accepted=accepted,
+            is_known=busy_since != NEVER_REPORTED,
         )
 
-    def _view(self, slot: int) -> BoardRow:
+    def row(self, slot: int) -> layout.Row:
+        """Return the row of ``slot``, of which the arbiter is the writer if that is a program."""
         if slot not in self._rows:
             self._rows[slot] = self.scoreboard.row(slot)
         return self._rows[slot]
 
-    def row_of(self, slot: int) -> BoardRow:
-        """Return the row of a program, which knows of none: so we are its only writer."""
-        return self._view(slot)
-
     def publish(self, pool: Pool) -> None:
         """Write the pool's state for everybody to read."""
         scaling, header = pool.limits.scaling, self.scoreboard.header
-        header[H_STATE] = SERVER_STATES.index(str(pool.state))
-        header[H_GENERATION] = pool.generation
-        header[H_MINIMUM], header[H_MAXIMUM] = scaling.minimum, scaling.maximum
-        header[H_TARGET] = pool.target
-        header[H_SPAWNED], header[H_EXITED] = pool.totals.spawned, pool.totals.exited
-        header[H_CRASHED], header[H_HUNG] = pool.totals.crashed, pool.totals.hung
+        header.state = str(pool.state)
+        header.generation = pool.generation
+        header.minimum, header.maximum = scaling.minimum, scaling.maximum
+        header.target = pool.target
+        header.spawned, header.exited = pool.totals.spawned, pool.totals.exited
+        header.crashed, header.hung = pool.totals.crashed, pool.totals.hung
         for slot in self._occupied:
-            self.scoreboard.record(slot).words[R_STATE] = _NUMBERS[pool.records[slot].state]
+            self.scoreboard.record(slot).state = pool.records[slot].state.value
 
     def end(self) -> None:
-        """Say that the server is no more; the file may outlive it in a reader's hands."""
-        self.scoreboard.header[H_STATE] = SERVER_STATES.index("stopped")
+        """Write that the server is no more; the file may outlive it in a reader's hands."""
+        self.scoreboard.header.state = "stopped"
 
     def prepare(self, record: WorkerRecord) -> None:
         """Make the slot of ``record`` ready for its process, which is about to be started."""
@@ -112,15 +102,15 @@ class Board:
         if slot == MOLD:
             return
         header = self.scoreboard.header
-        header[H_USED] = max(header[H_USED], slot + 1)
-        self.scoreboard.record(slot).prepare(record.generation, record.started, self._view(slot))
+        header.used_slots = max(header.used_slots, slot + 1)
+        self.scoreboard.record(slot).prepare(record.generation, record.started, self.row(slot))
 
     def occupy(self, child: Child) -> None:
-        """Enter the process of ``child`` in its slot."""
-        assert child.pid is not None  # it is entered once the system has told
+        """Write the process of ``child`` into its slot."""
+        assert child.pid is not None  # this is called once the system has given one
         if child.slot is not None:
-            words = self.scoreboard.record(child.slot).words
-            words[R_PID], words[R_STATE] = child.pid, _NUMBERS[State.STARTING]
+            record = self.scoreboard.record(child.slot)
+            record.pid, record.state = child.pid, State.STARTING.value
             self._occupied.add(child.slot)
 
     def vacate(self, slot: int) -> None:
@@ -128,28 +118,29 @@ class Board:
         self._started.pop(slot, None)
         self._occupied.discard(slot)
         if slot != MOLD:
-            self.scoreboard.record(slot).words[R_STATE] = 0
+            self.scoreboard.record(slot).state = ""
 
-    def counted(self, child: Child) -> Counters:
+    def counted(self, child: Child) -> Counts:
         """Return what ``child`` has counted in its life."""
         if child.slot is None:
-            return Counters()
-        return self.scoreboard.counted(child.slot)
+            return Counts()
+        return counted(self.scoreboard.record(child.slot), self.row(child.slot))
 
     def age(self, child: Child, now: float) -> float:
         """Return how many seconds ago ``child`` was ordered."""
         return round(now - self._started.get(MOLD if child.slot is None else child.slot, now), 3)
 
     def held_by(self, child: Child, now: float) -> dict[str, Any]:
-        """Return what connection ``child`` holds, and for how long."""
+        """Return what unit ``child`` has in progress, and for how long."""
         if child.slot is None:
             return {}
-        row = self._view(child.slot)
-        if not row.words[W_ACTIVE]:
+        row = self.row(child.slot)
+        if not row.active:
             return {"active": 0}
-        since = row.clock[W_BUSY_SINCE] or row.clock[W_HELD_SINCE]
+        since = oldest_since(row)
+        of_whom = {"says": row.text} if child.program else {"peer": peer_text(row.peer)}
         return {
-            "active": row.words[W_ACTIVE],
-            "says" if child.program else "peer": row.peer,
-            "busy_for": round(now - since, 3) if since else 0.0,
+            "active": row.active,
+            **of_whom,
+            "busy_for": 0.0 if since is None else round(now - since, 3),
         }

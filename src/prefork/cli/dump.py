@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from prefork.cli.operator import connected, operator_parser, parsed, print_json, refuse_mistakes
-from prefork.settings.values import MOST_WORKERS, whole
+from prefork.ipc.layout import SLOTS
+from prefork.settings.values import whole
 
 _FACTS: Final = ("state", "wchan", "syscall")
 
@@ -29,7 +30,7 @@ def run(argv: Sequence[str]) -> int:
 def _slot(words: list[str], problems: list[str]) -> int | None:
     if not words:
         return None
-    form = whole(0, 2 * MOST_WORKERS - 1)
+    form = whole(0, SLOTS - 1)
     try:
         return int(form.convert(words[0]))
     except ValueError:

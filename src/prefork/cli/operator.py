@@ -10,7 +10,7 @@ from typing import Final
 from prefork.cli.arguments import Line, Parser
 from prefork.control.client import Control
 from prefork.errors import ControlError, ListenError, SettingsError
-from prefork.ipc import run_files as runtime
+from prefork.ipc import run_files
 from prefork.ipc.run_files import RunningServer, running_servers
 from prefork.sockets.addresses import Address, parse_address
 
@@ -92,7 +92,7 @@ def _reachable(text: str) -> Address | None:
 
 def _beside(scoreboard: Path) -> Path:
     """Return the file with the token of the server whose scoreboard is given."""
-    return scoreboard.with_suffix(runtime.CONTROL)
+    return scoreboard.with_suffix(run_files.CONTROL)
 
 
 def _secret_of(address: Address) -> Path | None:
@@ -102,13 +102,13 @@ def _secret_of(address: Address) -> Path | None:
     from prefork.control.token import Secret
 
     for path in _secrets():
-        board = path.with_suffix(runtime.SCOREBOARD)
-        if board.exists() and runtime.server_of(board) is None:
+        scoreboard = path.with_suffix(run_files.SCOREBOARD)
+        if scoreboard.exists() and run_files.server_of(scoreboard) is None:
             continue  # a dead server's, whose port may be another's by now
         with suppress(OSError, ValueError):  # gone by now, or something else
             if Secret.read(path).address == str(address):
                 return path
-    places = ", ".join(str(each) for each in runtime.directories())
+    places = ", ".join(str(each) for each in run_files.directories())
     raise ControlError(
         f"there is no token for a server at {address} in {places}; is it another user's, or gone?"
     )
@@ -116,10 +116,10 @@ def _secret_of(address: Address) -> Path | None:
 
 def _secrets() -> Iterator[Path]:
     """Yield the files that may hold tokens, in directories where nobody else can put one."""
-    for directory in runtime.directories():
+    for directory in run_files.directories():
         with suppress(OSError):
-            if runtime.is_private(directory):
-                found = directory.glob(f"*{runtime.CONTROL}")
+            if run_files.is_private(directory):
+                found = directory.glob(f"*{run_files.CONTROL}")
                 yield from (path for path in found if path.is_file())
 
 

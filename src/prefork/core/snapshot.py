@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What a worker says of itself on the scoreboard."""
+    """What a worker reports of itself on the scoreboard."""
 
+    connections: int = 0  #: held, whether or not anything is in progress on them
     active: int = 0  #: units in progress
     busy_since: float | None = None  #: start of the oldest of them, where a unit has to end
     stuck_since: float | None = None  #: its event loop has not gone round since, and should have

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from prefork.errors import ProtocolError
-from prefork.ipc.scoreboard import H_PID, SIZE, Scoreboard
+from prefork.ipc.scoreboard import SIZE, Scoreboard
 
 if sys.platform == "win32":
     import msvcrt
@@ -116,7 +114,7 @@ if sys.platform == "win32":
     def hold(fd: int) -> None:
         """Mark the scoreboard ``fd`` as that of a living server, as long as this process lives.
 
-        The byte behind the board's end is locked: Windows would keep readers from locked ones.
+        The byte behind the scoreboard's end is locked: Windows would keep readers from locked ones.
         """
         os.lseek(fd, SIZE, os.SEEK_SET)
         msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
@@ -156,11 +154,10 @@ def server_of(path: Path) -> RunningServer | None:
     """Return the living server whose scoreboard is ``path``; None if it is dead or none."""
     try:
         with open(path, "rb") as file:
-            board = Scoreboard.open(file.fileno())
+            scoreboard = Scoreboard.open(file.fileno())
             if not is_held(file.fileno()):
                 return None
-        pid = board.header[H_PID]
-        text = msgspec.json.decode(board.text)
-    except (OSError, ProtocolError, msgspec.MsgspecError):
+        pid, description = scoreboard.header.pid, scoreboard.description
+    except (OSError, ProtocolError):
         return None
-    return RunningServer(text["name"], pid, text["control"], path)
+    return RunningServer(description.name, pid, description.control, path)

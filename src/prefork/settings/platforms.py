@@ -10,7 +10,8 @@ from prefork.settings.sources import Layer, Surroundings
 #: operators.
 MOST_ON_WINDOWS: Final = 400
 
-#: The same of a loop = selector: it has one of its own, and handlers may have some.
+#: As above, for the connections of a loop = selector: it has one socket of its own, and handlers
+#: may have some.
 MOST_SELECTED: Final = 500
 
 #: The converted values of the settings that are right by themselves.

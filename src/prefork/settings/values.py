@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-#: A slot is kept for each worker that still drains, so this is half of what a scoreboard holds.
+#: For how many there is room on a scoreboard.
 MOST_WORKERS: Final = 2048
 
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})(ms|s|m|h|d)?", re.ASCII)

@@ -14,7 +14,7 @@ from prefork.logs import log
 from prefork.worker.accept.datagrams import datagram_handler
 from prefork.worker.accept.gate import Gate
 from prefork.worker.context import Means, WorkerContext
-from prefork.worker.counters import SharedTally, SoleTally, Tally
+from prefork.worker.counters import Counters, SingleCounters, ThreadedCounters
 from prefork.worker.loading import failure, made, ready
 from prefork.worker.servers import request_handler
 from prefork.worker.stream import serve, serve_threaded
@@ -50,9 +50,9 @@ class Worker:
         if KINDS[handler.kind].event_loop:
             return self._run_loop(handler)
         gate, row = self.station.gate(), self.station.row
-        tally: Tally = SoleTally(row) if threads == 1 else SharedTally(row)
+        counters: Counters = SingleCounters(row) if threads == 1 else ThreadedCounters(row)
         if handler.kind == "program":
-            return self._run_program(handler, gate, tally)
+            return self._run_program(handler, gate, counters)
         function = handler.target
         if handler.kind == "socketserver":
             function = request_handler(handler.target, self.station.listeners[0])
@@ -60,9 +60,9 @@ class Worker:
             function = datagram_handler(handler.target)
         self.channel.tell(ready(handler, self.plan))
         if threads == 1:
-            serve(gate, function, tally)
+            serve(gate, function, counters)
         else:
-            serve_threaded(gate, function, tally, threads)
+            serve_threaded(gate, function, counters, threads)
         return 0
 
     def _run_loop(self, handler: Handler) -> int:
@@ -71,12 +71,12 @@ class Worker:
 
         return LoopWorker(self.station).run(handler, ready(handler, self.plan))
 
-    def _run_program(self, handler: Handler, gate: Gate, tally: Tally) -> int:
+    def _run_program(self, handler: Handler, gate: Gate, counters: Counters) -> int:
         context = WorkerContext(
             slot=self.station.slot,
             generation=self.plan.generation,
             listeners=self.station.listeners,
-            means=Means(self.channel, gate, tally, ready(handler, self.plan)),
+            means=Means(self.channel, gate, counters, ready(handler, self.plan)),
         )
         try:
             handler.target(context)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from prefork.ipc import messages as wire
 from prefork.logs import log
 from prefork.worker.accept.gate import Gate
-from prefork.worker.counters import Tally
+from prefork.worker.counters import Counters
 
 
 class Channel(Protocol):
@@ -30,7 +30,7 @@ class Means:
 
     channel: Channel
     gate: Gate
-    tally: Tally
+    counters: Counters
     ready: wire.Ready  #: what to say when the program is
 
 
@@ -79,10 +79,10 @@ class WorkerContext:
         self.ready()
         while (accepted := self._means.gate.accept()) is not None:
             connection, address = accepted
-            token = self._means.tally.begin(address)
+            token = self._means.counters.begin(address)
             try:
                 yield connection
             finally:
                 with suppress(OSError):  # the program may have closed the descriptor itself
                     connection.close()
-                self._means.tally.end(token, failed=False)
+                self._means.counters.end(token, failed=False)

@@ -1,128 +1,101 @@
-"""Counts a worker's units of work in its row, for status, scaling and the watch over hangs."""
+"""Counts a worker's connections and units in its row, for status, scaling and hang detection.
+
+Connections held and units in progress are two numbers.  For every kind that is served today a
+connection (or a datagram) *is* a unit, so one call begins both, and one ends both.  A kind whose
+connections carry many requests gets counters of its own here, which count the units between the
+begin and the end of a connection: the row, the pool and the status know both numbers already.
+"""
 
 import threading
 from time import monotonic
-from typing import Protocol
+from typing import ClassVar, Protocol
 
-from prefork.ipc.scoreboard import (
-    W_ACCEPTED,
-    W_ACTIVE,
-    W_BUSY_SINCE,
-    W_FAILED,
-    W_HANDLED,
-    W_HELD_SINCE,
-    Row,
-)
+from prefork.ipc.layout import NO_PORT, Row
 from prefork.sockets.listeners import peer_text
 
+_PEER = (Row.peer_host, Row.peer_port)
+_SINCE = (Row.busy_since, Row.held_since)
+_HELD = (Row.accepted, Row.connections, Row.active)
+_ACCEPTED, _CONNECTIONS, _ACTIVE = (field.index for field in _HELD)
+_HANDLED = Row.handled.index
 
-class Tally(Protocol):
-    """Is told when a unit, a connection here, begins and ends."""
+
+class Counters(Protocol):
+    """Counts connections that are units of work, too."""
 
     def begin(self, address: object) -> int:
         """Count a connection from ``address`` as taken; return a token for ``end``."""
 
     def end(self, token: int, *, failed: bool) -> None:
-        """Count the unit as finished."""
+        """Count the unit as finished and the connection as closed."""
 
 
-class SoleTally:
-    """For a worker that does one thing at a time; the row itself remembers it."""
+class SingleCounters:
+    """For a worker that does one thing at a time.
+
+    Nobody else writes the row's counters, so they are kept here and only written there.
+    """
 
     def __init__(self, row: Row) -> None:
         self.row = row
-        self._words = row.words
-        self._clock = row.clock
+        self._accepted, self._handled = row.accepted, row.handled
+        self._write_begin = row.writer(*_PEER, *_SINCE, *_HELD)
+        self._write_end = row.writer(*_SINCE, *_HELD, Row.handled)
 
     def begin(self, address: object) -> int:
         """Count a connection from ``address`` as taken."""
-        words = self._words
-        self.row.peer = peer_text(address)
-        # In this order: whoever sees an active unit also sees since when.
-        self._clock[W_BUSY_SINCE] = monotonic()
-        words[W_ACCEPTED] += 1
-        words[W_ACTIVE] = 1
+        self._accepted = accepted = self._accepted + 1
+        host, port = client_words(address)
+        self._write_begin(host, port, monotonic(), 0.0, accepted, 1, 1)
         return 0
 
     def end(self, token: int, *, failed: bool) -> None:
-        """Count the unit as finished."""
+        """Count the unit as finished and the connection as closed."""
         del token
-        words = self._words
-        words[W_ACTIVE] = 0
-        self._clock[W_BUSY_SINCE] = 0.0
-        words[W_HANDLED] += 1
+        self._handled = handled = self._handled + 1
+        self._write_end(0.0, 0.0, self._accepted, 0, 0, handled)
         if failed:
-            words[W_FAILED] += 1
+            self.row.failed += 1
 
 
-class SharedTally:
-    """For the threads of a worker; the row tells of the unit that has been at work longest."""
+class LoopCounters:
+    """For an event loop, whose units may last; the row shows the one held longest."""
 
-    def __init__(self, row: Row) -> None:
-        self.row = row
-        self._lock = threading.Lock()
-        self._next = 0
-        self._units: dict[int, tuple[float, object]] = {}  # by token, oldest first
-
-    def begin(self, address: object) -> int:
-        """Count a connection from ``address`` as taken; return a token for ``end``."""
-        with self._lock:
-            token = self._next = self._next + 1
-            self._units[token] = (monotonic(), address)
-            self.row.words[W_ACCEPTED] += 1
-            self._show()
-        return token
-
-    def end(self, token: int, *, failed: bool) -> None:
-        """Count the unit as finished."""
-        with self._lock:
-            del self._units[token]
-            self.row.words[W_HANDLED] += 1
-            if failed:
-                self.row.words[W_FAILED] += 1
-            self._show()
-
-    def _show(self) -> None:
-        since, address = next(iter(self._units.values()), (0.0, None))
-        self.row.clock[W_BUSY_SINCE] = since
-        self.row.words[W_ACTIVE] = len(self._units)
-        if address is not None:
-            self.row.peer = peer_text(address)
-
-
-class LoopTally:
-    """For an event loop, whose units may last; the row tells of the one held longest."""
+    _since: ClassVar[int] = Row.held_since.index
 
     def __init__(self, row: Row) -> None:
         self.row = row
-        self._next = 0
         self._units: dict[int, tuple[float, object]] = {}  # by token, oldest first
+        self._accepted, self._handled = row.accepted, row.handled
+        self._words, self._clock = row.words, row.clock
+        self._write_peer = row.writer(*_PEER)
 
     @property
-    def active(self) -> int:
-        """How many units are in progress."""
+    def connections(self) -> int:
+        """How many connections are held."""
         return len(self._units)
 
     def begin(self, address: object) -> int:
         """Count a connection from ``address`` as taken; return a token for ``end``."""
-        token = self._next = self._next + 1
-        units, words = self._units, self.row.words
+        token = self._accepted = self._accepted + 1
+        units, words = self._units, self._words
         units[token] = (monotonic(), address)
-        if len(units) == 1:
+        held = len(units)
+        if held == 1:
             self._show_oldest()
-        words[W_ACCEPTED] += 1
-        words[W_ACTIVE] = len(units)
+        words[_ACCEPTED] = token
+        words[_CONNECTIONS] = words[_ACTIVE] = held
         return token
 
     def end(self, token: int, *, failed: bool) -> None:
-        """Count the unit as finished."""
-        units, words = self._units, self.row.words
+        """Count the unit as finished and the connection as closed."""
+        units, words = self._units, self._words
         was_oldest = next(iter(units)) == token
         del units[token]
-        words[W_ACTIVE] = len(units)
-        words[W_HANDLED] += 1
+        words[_CONNECTIONS] = words[_ACTIVE] = len(units)
+        words[_HANDLED] = self._handled = self._handled + 1
         if failed:
-            words[W_FAILED] += 1
+            self.row.failed += 1
         if was_oldest:
             self._show_oldest()
 
@@ -131,7 +104,38 @@ class LoopTally:
         return peer_text(self._units[token][1])
 
     def _show_oldest(self) -> None:
-        since, address = next(iter(self._units.values()), (0.0, None))
-        self.row.clock[W_HELD_SINCE] = since
-        if address is not None:
-            self.row.peer = peer_text(address)
+        for since, address in self._units.values():
+            self._write_peer(*client_words(address))
+            self._clock[self._since] = since
+            return
+        self._clock[self._since] = 0.0
+
+
+class ThreadedCounters(LoopCounters):
+    """For the threads of a worker, each of whose units has to end within ``timeout``."""
+
+    _since = Row.busy_since.index
+
+    def __init__(self, row: Row) -> None:
+        super().__init__(row)
+        self._lock = threading.Lock()
+
+    def begin(self, address: object) -> int:
+        """Count a connection from ``address`` as taken; return a token for ``end``."""
+        with self._lock:
+            return LoopCounters.begin(self, address)  # quicker than super()
+
+    def end(self, token: int, *, failed: bool) -> None:
+        """Count the unit as finished and the connection as closed."""
+        with self._lock:
+            LoopCounters.end(self, token, failed=failed)
+
+
+def client_words(address: object) -> tuple[bytes, int]:
+    """Return host and port of a client as they stand in a row.
+
+    Not as one text: that is made only when somebody looks.
+    """
+    if isinstance(address, tuple):
+        return address[0].encode(), address[1]
+    return peer_text(address).encode("utf-8", "replace"), NO_PORT

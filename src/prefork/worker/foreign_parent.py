@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from prefork.errors import HandlerError, PreforkError, SettingsError
-from prefork.ipc.scoreboard import ROW_SIZE, Row
+from prefork.ipc.layout import Row
 from prefork.kinds.shapes import check_addresses
 from prefork.kinds.targets import load
 from prefork.logs import log
@@ -24,7 +24,7 @@ from prefork.platform.windows.sockets import adopted
 from prefork.platform.windows.system import opened_process
 from prefork.worker.accept.listeners import InheritedListener
 from prefork.worker.accept.windows import GuestGate
-from prefork.worker.counters import SoleTally
+from prefork.worker.counters import SingleCounters
 from prefork.worker.servers import request_handler
 from prefork.worker.stream import serve
 
@@ -111,8 +111,8 @@ def _serve(words: argparse.Namespace) -> int:
     listeners = [_listener(handle) for handle in words.handles]
     function = _function(words.target, listeners)
     departure = Departure()
-    row = Row(memoryview(bytearray(ROW_SIZE)))  # nobody reads it
-    serve(GuestGate(listeners, departure.stop, mutex, _complain), function, SoleTally(row))
+    row = Row(memoryview(bytearray(Row.size)))  # nobody reads it
+    serve(GuestGate(listeners, departure.stop, mutex, _complain), function, SingleCounters(row))
     log.current().finish(LAST_WORDS)
     departure.finish()
     return 0

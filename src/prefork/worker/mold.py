@@ -20,7 +20,7 @@ from typing import Final, NoReturn
 from prefork.errors import HandlerError
 from prefork.ipc import messages as wire
 from prefork.ipc.plan import Plan
-from prefork.ipc.scoreboard import R_PID, W_LEAVING, Scoreboard
+from prefork.ipc.scoreboard import Scoreboard
 from prefork.kinds.targets import Target, find
 from prefork.logs import log
 from prefork.platform.linux import signal_on_parents_death, thread_count
@@ -90,13 +90,13 @@ class Mold:
             select.select([], [], [], _NUDGE_EVERY)
 
     def _is_deaf(self, slot: int, pid: int) -> bool:
-        if self._board.row(slot).words[W_LEAVING]:
+        if self._board.row(slot).leaving:
             return False
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
             return False
-        return self._board.record(slot).words[R_PID] == pid
+        return self._board.record(slot).pid == pid
 
     def _fork(self, order: wire.ForkOrder, channel: int, dump: int) -> None:
         """Fork twice, so that the worker becomes a child of the arbiter, our subreaper.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from prefork.worker.accept.posix_loop import LoopGate
-    from prefork.worker.counters import LoopTally
+    from prefork.worker.counters import LoopCounters
 
 
 def inheritance(arguments: Mapping[str, Sequence[int]]) -> tuple[Plan, socket.socket, int]:
@@ -70,14 +70,14 @@ class Station:
         self._mutex.release_when_leaving(self.channel)
         return MutexGate(self.listeners, self.channel, self._mutex)
 
-    def loop_gate(self, loop: "asyncio.AbstractEventLoop", tally: "LoopTally") -> "LoopGate":
+    def loop_gate(self, loop: "asyncio.AbstractEventLoop", counters: "LoopCounters") -> "LoopGate":
         """Return where an event loop lets connections in."""
         # Only here: asyncio costs memory and time that no other kind needs to spend.
-        from prefork.worker.accept.peers import Siblings
+        from prefork.worker.accept.peers import Peers
         from prefork.worker.accept.posix_loop import LoopGate
 
-        siblings = Siblings(self.board, self.slot)
-        return LoopGate(loop, self.listeners, self.channel, siblings, tally)
+        peers = Peers(self.board, self.slot)
+        return LoopGate(loop, self.listeners, self.channel, peers, counters)
 
     def _let_go(self) -> None:
         """Keep nothing in a process that the user's code forks: it would keep it beyond our end.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 from prefork.ipc import messages as wire
-from prefork.ipc.scoreboard import W_LEAVING, Row
+from prefork.ipc.layout import Row
 from prefork.logs import log
 from prefork.platform.posix.descriptors import receive
 from prefork.platform.posix.signals import NUDGE
@@ -123,7 +123,7 @@ class Channel:
                 self.leaving = True
                 self.orphaned = not said
                 self._replace()
-                self._row.words[W_LEAVING] = 1
+                self._row.leaving = 1
         self._then()
 
     def tell(self, message: wire.Message) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from prefork.ipc import messages as wire
 from prefork.ipc.plan import Plan, read_plan
-from prefork.ipc.scoreboard import W_LEAVING, Scoreboard
+from prefork.ipc.scoreboard import Scoreboard
 from prefork.logs import log
 from prefork.logs.log import Log
 from prefork.platform.title import show_as
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from prefork.worker.accept.windows_loop import WindowsLoopGate
-    from prefork.worker.counters import LoopTally
+    from prefork.worker.counters import LoopCounters
 
 #: The arbiter alone decides.  Ctrl-C does not reach a process group like ours, Ctrl-Break does.
 _IGNORED: Final = (signal.SIGINT, signal.SIGBREAK)
@@ -78,20 +78,22 @@ class Station:
         kind = GuestGate if self._has_strangers else WindowsGate
         return kind(*self._gate_needs())
 
-    def loop_gate(self, loop: "asyncio.AbstractEventLoop", tally: "LoopTally") -> "WindowsLoopGate":
+    def loop_gate(
+        self, loop: "asyncio.AbstractEventLoop", counters: "LoopCounters"
+    ) -> "WindowsLoopGate":
         """Return where an event loop lets connections in."""
         # Only here: asyncio costs memory and time that no other kind needs to spend.
-        from prefork.worker.accept.peers import Siblings
+        from prefork.worker.accept.peers import Peers
         from prefork.worker.accept.windows_loop import (
             SharingGate,
             SharingGuestGate,
             WindowsLoopGate,
         )
 
-        siblings = Siblings(self.board, self.slot)
+        peers = Peers(self.board, self.slot)
         kind = SharingGuestGate if self._has_strangers else SharingGate
         gate = kind(*self._gate_needs())
-        return WindowsLoopGate(loop, gate, self.channel, siblings, tally)
+        return WindowsLoopGate(loop, gate, self.channel, peers, counters)
 
     def _gate_needs(
         self,
@@ -109,7 +111,7 @@ class Station:
         return self.plan.settings.accept_mutex_name is not None
 
     def _leave(self) -> None:
-        self.row.words[W_LEAVING] = 1
+        self.row.leaving = 1
 
 
 def _listeners(handles: Sequence[int], channel: socket.socket) -> list[socket.socket]:

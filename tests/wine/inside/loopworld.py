@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from prefork.ipc.scoreboard import H_USED, R_STATE, STATES, Scoreboard
+from prefork.ipc.scoreboard import Scoreboard
 from prefork.platform.windows.api import Event, Mutex
 from prefork.platform.windows.files import memory_file
-from prefork.worker.accept.peers import Siblings
+from prefork.worker.accept.peers import Peers
 from prefork.worker.accept.windows_loop import SharingGate, WindowsLoopGate
-from prefork.worker.counters import LoopTally
+from prefork.worker.counters import LoopCounters
 from prefork.worker.loop.connections import Connections, Terms
 from prefork.worker.loop.loops import loop_factory
 
@@ -90,18 +90,18 @@ class Worker:
         self.stack = world.stack
         self.stop = world.stack.enter_context(Event.create())
         self.row = world.board.row(slot)
-        self.tally = LoopTally(self.row)
-        self.taken, self.tokens = [], [self.tally.begin(None) for _ in range(holds)]
-        world.board.header[H_USED] = slot + 1
-        world.board.record(slot).words[R_STATE] = STATES.index("ready")
+        self.counters = LoopCounters(self.row)
+        self.taken, self.tokens = [], [self.counters.begin(None) for _ in range(holds)]
+        world.board.header.used_slots = slot + 1
+        world.board.record(slot).state = "ready"
         self.counting = CountingGate([world.listener], self.stop, world.mutex, print)
-        channel, siblings = SimpleNamespace(leaving=False), Siblings(world.board, slot)
+        channel, peers = SimpleNamespace(leaving=False), Peers(world.board, slot)
         loop = asyncio.get_running_loop()
-        self.gate = WindowsLoopGate(loop, self.counting, channel, siblings, self.tally)
+        self.gate = WindowsLoopGate(loop, self.counting, channel, peers, self.counters)
         take = self.take
         if handler is not None:
             terms = Terms(30.0, lambda: False)
-            self.connections = Connections(handler, self.tally, self.gate, terms)
+            self.connections = Connections(handler, self.counters, self.gate, terms)
             take = self.connections.take
         self.gate.open(take, limit)
 
@@ -109,7 +109,7 @@ class Worker:
         self.stack.enter_context(connection)
         assert connection.gettimeout() == 0
         self.taken.append(address)
-        self.tokens.append(self.tally.begin(address))
+        self.tokens.append(self.counters.begin(address))
         return self.tokens[-1]
 
     def settle(self):
@@ -117,7 +117,7 @@ class Worker:
 
     def finish(self):
         token = self.tokens.pop(0)
-        self.tally.end(token, failed=False)
+        self.counters.end(token, failed=False)
         self.gate.finished(token)
 
     async def leave(self):

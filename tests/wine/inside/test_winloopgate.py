@@ -6,8 +6,6 @@ from time import monotonic
 import pytest
 from loopworld import for_a_while, in_loop, until, world
 
-from prefork.ipc.scoreboard import W_ACTIVE, W_TURN_SINCE
-
 __all__ = ["world"]  # a fixture
 
 
@@ -69,13 +67,13 @@ async def test_a_stuck_loop_leaves_connections_to_others(world):
     stuck = world.worker()
     await for_a_while()
     other = world.worker()
-    stuck.row.clock[W_TURN_SINCE] = monotonic() - 1.0
+    stuck.row.turn_since = monotonic() - 1.0
 
     world.client()
     await until(lambda: other.taken)
     assert [] == stuck.taken
 
-    stuck.row.clock[W_TURN_SINCE] = 0.0
+    stuck.row.turn_since = 0.0
     world.client()
     await until(lambda: stuck.taken)
 
@@ -103,7 +101,7 @@ async def test_what_an_idler_sibling_does_not_take_is_taken(world):
     One that looks idler on the scoreboard may not be at the gate.
     """
     loaded, full = world.worker(holds=20), world.worker(holds=1, limit=1)
-    assert 1 == full.row.words[W_ACTIVE]
+    assert 1 == full.row.active
 
     for count in (1, 2, 3):
         world.client()

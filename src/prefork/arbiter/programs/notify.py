@@ -83,19 +83,19 @@ class NotifyLetters:
         if said.stopping:
             if pool.records[slot].state is State.READY:
                 self._news.log.info("worker leaving", **fields(program.child))
-            program.row.leave()
+            program.row.set_leaving()
             pool.apply(WorkerLeaving(slot), now)
 
     def _enter(self, said: Said, now: float) -> None:
         row = self._program.row
         if said.status is not None:
-            row.say(said.status)
+            row.set_text(said.status)
         if said.units is not None:
-            row.hold(said.units, now)
+            row.set_units(said.units, now)
         if said.period is not None:
-            row.watch(said.period, now)
+            row.watch_silence(said.period, now)
         if said.alive is not None:
-            row.beat(now) if said.alive else row.fail(now)
+            row.note_alive(now) if said.alive else row.set_hung(now)
 
     def _warn(self, what: str, reason: str) -> None:
         """Log why a notification does not count, once for each reason and program."""

@@ -73,7 +73,7 @@ class Starter:
                 )
             )
             opened.pop_all()
-        program = Program(child, ProgramRow(self._news.board.row_of(slot), self._timeout))
+        program = Program(child, ProgramRow(self._news.scoreboard.row(slot), self._timeout))
         program.letters = NotifyLetters(self._news, self._selector, program, notify, self._senders)
         return program, outputs
 

@@ -35,5 +35,5 @@ class Program:
         self.ready_at = None
         if not self.ready:
             self.ready = True
-            self.row.rouse(now)
+            self.row.restart_watch(now)
             news.ready(self.child, None, now)

@@ -49,7 +49,7 @@ class Programs:
 
     def drain(self, child: Child) -> None:
         """Ask the program to finish what it holds and to end."""
-        self._by_slot[place_of(child)].row.leave()
+        self._by_slot[place_of(child)].row.set_leaving()
         self._starter.ask_to_end(child)
 
     def abort(self, child: Child) -> None:

@@ -1,74 +1,65 @@
-"""The scoreboard's row of a program, which knows of no scoreboard."""
+"""The scoreboard's row of a program, which does not know that there is a scoreboard."""
 
 from typing import Final
 
-from prefork.ipc.scoreboard import (
-    UNKNOWN,
-    W_ACCEPTED,
-    W_ACTIVE,
-    W_BUSY_SINCE,
-    W_HANDLED,
-    W_HELD_SINCE,
-    W_LEAVING,
-    W_TURN_SINCE,
-    Row,
-)
+from prefork.ipc.layout import NEVER_REPORTED, Row
 
+#: Seconds: the smallest moment that is not 0, which would say that nobody watches.
 _TINY: Final = 1e-9
 
 
 class ProgramRow:
-    """Writes what a program says of itself, as a worker of ours would do.
+    """Writes what a program reports, as one of our own workers would.
 
-    A row has one writer: for a program that is the arbiter, which hears what it says, and
+    A row has one writer: for a program that is the arbiter, which receives its notifications, and
     nobody else maps the scoreboard.
     """
 
     def __init__(self, row: Row, timeout: float) -> None:
         self._row = row
-        row.clock[W_BUSY_SINCE] = UNKNOWN
+        row.busy_since = NEVER_REPORTED
         self._timeout = timeout  #: how long the pool lets a silence last; 0 is for ever
         self._period = timeout  #: how long the program wants its silences to last
 
-    def leave(self) -> None:
+    def set_leaving(self) -> None:
         """Note that the program takes no more."""
-        self._row.words[W_LEAVING] = 1
+        self._row.leaving = 1
 
-    def say(self, text: str) -> None:
-        """Keep what the program says for people to read, as far as there is room."""
-        self._row.peer = text
+    def set_text(self, text: str) -> None:
+        """Keep what the program reports for people to read, as far as there is room."""
+        self._row.text = text
 
-    def hold(self, units: int, now: float) -> None:
+    def set_units(self, units: int, now: float) -> None:
         """Note that ``units`` are in progress: a rise counts as accepted, a fall as handled."""
-        words = self._row.words
-        before = words[W_ACTIVE]
-        self._row.clock[W_BUSY_SINCE] = 0.0
-        words[W_ACCEPTED] += max(units - before, 0)
-        words[W_HANDLED] += max(before - units, 0)
+        row = self._row
+        before = row.active
+        row.busy_since = 0.0
+        row.accepted += max(units - before, 0)
+        row.handled += max(before - units, 0)
         if not (units and before):
-            self._row.clock[W_HELD_SINCE] = now if units else 0.0
-        words[W_ACTIVE] = units
+            row.held_since = now if units else 0.0
+        row.connections = row.active = units
 
-    def watch(self, period: float, now: float) -> None:
+    def watch_silence(self, period: float, now: float) -> None:
         """Take a silence of more than ``period`` seconds as a hang; 0 watches no more."""
         self._period = period
-        self.beat(now)
+        self.note_alive(now)
 
-    def beat(self, now: float) -> None:
+    def note_alive(self, now: float) -> None:
         """Note that the program lives; from then on its silence is watched."""
         # The pool counts ``timeout`` from here.
-        self._silent_since(now + self._period - self._timeout if self._period else None)
+        self._set_silent_since(now + self._period - self._timeout if self._period else None)
 
-    def rouse(self, now: float) -> None:
-        """Begin to count its silence anew, if it is watched: only now it has to speak."""
-        if self._row.clock[W_TURN_SINCE]:
-            self.beat(now)
+    def restart_watch(self, now: float) -> None:
+        """Begin to count its silence anew, if it is watched: only now does it have to report."""
+        if self._row.turn_since:
+            self.note_alive(now)
 
-    def fail(self, now: float) -> None:
-        """Note that the program itself takes itself for hung."""
-        self._silent_since(now - self._timeout)
+    def set_hung(self, now: float) -> None:
+        """Note that the program itself reports that it hangs."""
+        self._set_silent_since(now - self._timeout)
 
-    def _silent_since(self, moment: float | None) -> None:
+    def _set_silent_since(self, moment: float | None) -> None:
         watched = moment is not None and self._timeout
-        # Near the start of the clock a moment may be 0, which says that nobody watches.
-        self._row.clock[W_TURN_SINCE] = (moment or _TINY) if watched else 0.0
+        # Near the start of the clock a moment may be 0.
+        self._row.turn_since = (moment or _TINY) if watched else 0.0

@@ -69,7 +69,7 @@ class Starter:
             opened.pop_all()
         # There is no moment in which something of ours runs in its process.
         self._news.pool.apply(TargetLoaded(slot), self._news.clock())
-        row = ProgramRow(self._news.board.row_of(slot), self._conduct.settings.timeout)
+        row = ProgramRow(self._news.scoreboard.row(slot), self._conduct.settings.timeout)
         return Program(child, row), outputs
 
     def ask_to_end(self, child: Child) -> None:

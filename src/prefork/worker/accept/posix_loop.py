@@ -21,9 +21,9 @@ from typing import Any, Final
 
 from prefork.logs import log
 from prefork.platform.posix.signals import NUDGE
-from prefork.worker.accept.peers import Siblings
+from prefork.worker.accept.peers import Peers
 from prefork.worker.accept.posix import EXHAUSTED, EXHAUSTED_PAUSE
-from prefork.worker.counters import LoopTally
+from prefork.worker.counters import LoopCounters
 from prefork.worker.loop.loops import epoll_of
 from prefork.worker.posix_channel import Channel
 
@@ -93,15 +93,15 @@ class LoopGate:
         loop: asyncio.AbstractEventLoop,
         listeners: Sequence[socket.socket],
         channel: Channel,
-        siblings: Siblings,
-        tally: LoopTally,
+        peers: Peers,
+        counters: LoopCounters,
     ) -> None:
         self.left = loop.create_future()  #: done when it is time to leave, and nothing is taken
         self._loop = loop
         self._listeners = listeners
         self._channel = channel
-        self._siblings = siblings
-        self._tally = tally
+        self._peers = peers
+        self._counters = counters
         self._watches: dict[socket.socket, Watch] = {}
         self._back: asyncio.TimerHandle | None = None  #: when we join the queue again
         self._fresh: set[int] = set()  #: connections that have not had their first turn
@@ -140,15 +140,15 @@ class LoopGate:
         self.settled(token)
 
     def _on_arrival(self, listener: socket.socket) -> None:
-        if self._tally.active >= self._limit:
+        if self._counters.connections >= self._limit:
             return  # another listener, in the same turn, has brought the last one that fits
-        sibling = self._siblings.idler_than(self._tally.active)
-        if sibling is None:
+        peer = self._peers.idler_than(self._counters.connections)
+        if peer is None:
             self._accept(listener)
             return
-        if sibling.asleep:
+        if peer.asleep:
             with suppress(ProcessLookupError, PermissionError):
-                os.kill(sibling.pid, NUDGE)
+                os.kill(peer.pid, NUDGE)
         # Whatever becomes of it: if nobody has taken the connection by then, it is ours.
         self._come_back_in(PASS_PATIENCE)
 
@@ -161,7 +161,7 @@ class LoopGate:
             return
         self._attend()
         for listener in self._listeners:
-            if not self.left.done() and self._tally.active < self._limit:
+            if not self.left.done() and self._counters.connections < self._limit:
                 self._accept(listener)
 
     def _attend(self) -> None:
@@ -177,7 +177,7 @@ class LoopGate:
     def _leave(self) -> None:
         # A connection may have woken us, and nobody else, together with the order to leave.
         for listener in self._listeners:
-            if self._tally.active < self._limit and not self._channel.orphaned:
+            if self._counters.connections < self._limit and not self._channel.orphaned:
                 self._accept(listener)
         self._pause()
         if self._back is not None:
@@ -218,7 +218,7 @@ class LoopGate:
     def _come_back(self) -> None:
         # Still set while what waits is looked at: it is not passed on a second time.
         for listener in self._listeners:
-            if self._tally.active < self._limit:
+            if self._counters.connections < self._limit:
                 self._accept(listener)
         self._back = None
         self._resume()
@@ -231,6 +231,6 @@ class LoopGate:
         """Join the queue, if nothing speaks against it."""
         if self._fresh or self._back is not None or self._channel.leaving:
             return
-        if self._tally.active < self._limit:
+        if self._counters.connections < self._limit:
             for watch in self._watches.values():
                 watch.resume()

@@ -16,11 +16,10 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any, Final
 
-from prefork.ipc.scoreboard import W_TURN_SINCE
 from prefork.platform.windows.api import Event, Waits
-from prefork.worker.accept.peers import Siblings
+from prefork.worker.accept.peers import Peers
 from prefork.worker.accept.windows import GuestGate, Taken, WindowsGate
-from prefork.worker.counters import LoopTally
+from prefork.worker.counters import LoopCounters
 from prefork.worker.windows_channel import Channel
 
 #: Seconds that a sibling has to take the connection that is left to it; then we take it.
@@ -56,15 +55,15 @@ class WindowsLoopGate:
         loop: asyncio.AbstractEventLoop,
         gate: SharingGate,
         channel: Channel,
-        siblings: Siblings,
-        tally: LoopTally,
+        peers: Peers,
+        counters: LoopCounters,
     ) -> None:
         self.left = loop.create_future()  #: done when it is time to leave, and nothing is taken
         self._loop = loop
         self._gate = gate
         self._channel = channel
-        self._siblings = siblings
-        self._tally = tally
+        self._peers = peers
+        self._counters = counters
         self._leave_given = Event.create(resets=True)
         self._leave = Waits([self._leave_given.value])
         self._thread = threading.Thread(target=self._stand, name="gate", daemon=True)
@@ -103,7 +102,7 @@ class WindowsLoopGate:
 
     def _give_leave(self) -> None:
         """Let the thread take one connection, if nothing speaks against it."""
-        if not self._standing and not self._fresh and self._tally.active < self._limit:
+        if not self._standing and not self._fresh and self._counters.connections < self._limit:
             self._standing = True
             self._leave_given.set()
 
@@ -160,11 +159,12 @@ class WindowsLoopGate:
             raise PassedOn
 
     def _is_stuck(self) -> bool:
-        turn_began = self._tally.row.clock[W_TURN_SINCE]  # 0 while the loop sleeps
+        turn_began = self._counters.row.turn_since  # 0 while the loop sleeps
         return 0 < turn_began <= monotonic() - _LONG_TURN
 
     def _idler_exists(self) -> bool:
         # Siblings that are not seen to leave may be about to: at the server's end all do.
         return (
-            not self._channel.leaving and self._siblings.idler_than(self._tally.active) is not None
+            not self._channel.leaving
+            and self._peers.idler_than(self._counters.connections) is not None
         )

@@ -12,41 +12,35 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import Final
 
-from prefork.ipc.scoreboard import (
-    H_STATE,
-    H_USED,
-    R_STATE,
-    SERVER_STATES,
-    STATES,
-    W_LEAVING,
-    Scoreboard,
-)
+from prefork.ipc.layout import Record, Row
+from prefork.ipc.scoreboard import Scoreboard
 from prefork.sockets.quiesce import is_refusing
 
 #: Seconds for a connection to ourselves; it takes less than a hundredth of that.
 _PATIENCE: Final = 0.01
-_LEAVING, _SHUT = 1, 2  #: in W_LEAVING: who takes no more, and who has also shut the door
-_LIVING: Final = tuple(map(STATES.index, ("starting", "ready", "draining")))
-_STOPPING: Final = SERVER_STATES.index("stopping")
+_LEAVING, _SHUT = 1, 2  #: in a row's ``leaving``: who takes no more, and who has also shut the door
+_LIVING: Final = tuple(map(Record.state.number, ("starting", "ready", "draining")))
 
 
 class Door:
     """The listeners' door, which the last worker to leave has to shut."""
 
-    def __init__(self, board: Scoreboard, slot: int, listeners: Sequence[socket.socket]) -> None:
+    def __init__(
+        self, scoreboard: Scoreboard, slot: int, listeners: Sequence[socket.socket]
+    ) -> None:
         """Shut ``listeners``, which end with this server."""
         self._listeners = listeners
-        self._header = board.header
-        self._leaving = board.column(W_LEAVING)
-        self._states = board.record_column(R_STATE)
+        self._scoreboard = scoreboard
+        self._leaving = scoreboard.column(Row.leaving)
+        self._states = scoreboard.column(Record.state)
         self._slot = slot
         self._plugs: dict[socket.socket, socket.socket] = {}  # kept open as long as we live
 
     @property
     def may_be_ours(self) -> bool:
         """Whether the server ends, and nobody has shut the door yet."""
-        leaving = self._leaving[: self._header[H_USED]].tolist()
-        ends = self._header[H_STATE] == _STOPPING
+        leaving = self._leaving[: len(self._scoreboard.used_slots)].tolist()
+        ends = self._scoreboard.header.state == "stopping"
         return ends and _SHUT not in leaving and bool(self._listeners)
 
     @property
@@ -59,7 +53,7 @@ class Door:
         self._leaving[self._slot] = _LEAVING
         if not self.may_be_ours:
             return False
-        leaving = self._leaving[: self._header[H_USED]].tolist()
+        leaving = self._leaving[: len(self._scoreboard.used_slots)].tolist()
         return not any(
             state in _LIVING and not leaves
             for state, leaves in zip(self._states, leaving, strict=False)

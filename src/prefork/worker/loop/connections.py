@@ -13,7 +13,7 @@ from prefork.errors import HandlerError
 from prefork.kinds.targets import Handler
 from prefork.logs import log
 from prefork.sockets.listeners import peer_text
-from prefork.worker.counters import LoopTally
+from prefork.worker.counters import LoopCounters
 from prefork.worker.loop.protocol_hooks import Ends, observe
 
 #: Where asyncio's loop for Windows, at the end of a connection that the client has reset, raises
@@ -50,9 +50,11 @@ class Terms:
 class Connections:
     """The connections of a worker, each in a task of its own."""
 
-    def __init__(self, handler: Handler, tally: LoopTally, gate: AnyLoopGate, terms: Terms) -> None:
+    def __init__(
+        self, handler: Handler, counters: LoopCounters, gate: AnyLoopGate, terms: Terms
+    ) -> None:
         self._target = handler.target
-        self._tally = tally
+        self._counters = counters
         self._gate = gate
         self._patience = terms.timeout or None
         self._is_over = terms.is_over
@@ -64,7 +66,7 @@ class Connections:
 
     def take(self, connection: socket.socket, address: object) -> int:
         """Serve ``connection``, counted from now on by the token that is returned."""
-        token = self._tally.begin(address)
+        token = self._counters.begin(address)
         task = self._loop.create_task(self._run(connection, address, token))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -84,7 +86,7 @@ class Connections:
                 fields = {"pid": os.getpid(), "peer": peer_text(address)}
                 log.current().exception("handler failed", error, **fields)
         finally:
-            self._tally.end(token, failed=failed)
+            self._counters.end(token, failed=failed)
             self._gate.finished(token)
 
     async def _connected(
@@ -158,7 +160,7 @@ class Connections:
 
     def _fail(self, protocol: asyncio.BaseProtocol, token: int, error: BaseException) -> None:
         self._failed[id(protocol)] = True
-        fields = {"pid": os.getpid(), "peer": self._tally.peer(token)}
+        fields = {"pid": os.getpid(), "peer": self._counters.peer(token)}
         log.current().exception("handler failed", error, **fields)
 
     def _on_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

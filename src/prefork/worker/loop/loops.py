@@ -17,15 +17,14 @@ from time import monotonic
 from typing import Any, Final
 
 from prefork.errors import HandlerError
-from prefork.ipc.scoreboard import W_TURN_SINCE, Row
+from prefork.ipc.layout import Row
 from prefork.settings import Settings
+from prefork.settings.platforms import MOST_SELECTED
 
 #: Beats of a loop that cannot tell its turns, in each ``timeout``.
 BEATS: Final = 4
-#: The most connections that fit Windows' select(), which takes 512 sockets: the loop has one of
-#: its own, and handlers may have some.
-SELECTABLE: Final = 500
 
+_TURN_SINCE: Final = Row.turn_since.index
 _HAS_EPOLL: Final = hasattr(select, "epoll")
 
 
@@ -39,9 +38,9 @@ class TurnSelector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> Any:
         """Wait for events as any selector does."""
         if timeout is None or timeout > 0:
-            self._clock[W_TURN_SINCE] = 0.0
+            self._clock[_TURN_SINCE] = 0.0
         events = super().select(timeout)
-        self._clock[W_TURN_SINCE] = monotonic()
+        self._clock[_TURN_SINCE] = monotonic()
         return events
 
 
@@ -65,9 +64,9 @@ if sys.platform == "win32":
         def select(self, timeout: float | None = None) -> Any:
             """Wait for what is completed."""
             if timeout is None or timeout > 0:
-                self._clock[W_TURN_SINCE] = 0.0
+                self._clock[_TURN_SINCE] = 0.0
             completed = super().select(timeout)  # type: ignore[arg-type]  # seconds, also parts
-            self._clock[W_TURN_SINCE] = monotonic()
+            self._clock[_TURN_SINCE] = monotonic()
             return completed
 
 
@@ -90,9 +89,9 @@ def check_loop(settings: Settings) -> Any:
     Returns the module uvloop where it is the one.
     """
     uvloop = load_uvloop(settings.loop)
-    if settings.loop == "selector" and settings.concurrency > SELECTABLE:
+    if settings.loop == "selector" and settings.concurrency > MOST_SELECTED:
         raise HandlerError(
-            f"loop = selector holds at most {SELECTABLE} connections, fewer than concurrency = "
+            f"loop = selector holds at most {MOST_SELECTED} connections, fewer than concurrency = "
             f"{settings.concurrency}; loop = proactor holds any number"
         )
     return uvloop
@@ -135,7 +134,7 @@ def _beating(
         interval = timeout / BEATS
 
         def beat() -> None:
-            row.clock[W_TURN_SINCE] = monotonic() + interval
+            row.turn_since = monotonic() + interval
             loop.call_later(interval, beat)
 
         loop.call_soon(beat)

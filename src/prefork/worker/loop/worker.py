@@ -6,9 +6,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from prefork.ipc import messages as wire
-from prefork.ipc.scoreboard import W_TURN_SINCE
 from prefork.kinds.targets import Handler
-from prefork.worker.counters import LoopTally
+from prefork.worker.counters import LoopCounters
 from prefork.worker.loop.connections import Connections, Terms
 from prefork.worker.loop.loops import loop_factory
 
@@ -50,7 +49,7 @@ class LoopWorker:
                 finally:
                     service.over = True  # what is cancelled from now on shall end
         finally:
-            station.row.clock[W_TURN_SINCE] = 0.0
+            station.row.turn_since = 0.0
         return 0
 
 
@@ -69,10 +68,10 @@ class Service:
             station.channel.when_asked_for_tasks = lambda: write_tasks(loop, station.dump)
         else:
             dump_tasks_too(loop, station.dump)
-        tally = LoopTally(station.row)
-        gate = station.loop_gate(loop, tally)
+        counters = LoopCounters(station.row)
+        gate = station.loop_gate(loop, counters)
         terms = Terms(settings.timeout, lambda: self.over)
-        connections = Connections(handler, tally, gate, terms)
+        connections = Connections(handler, counters, gate, terms)
         gate.open(connections.take, settings.concurrency)
         station.channel.tell(ready)
         await self._outlast(lambda: asyncio.wait([gate.left]))

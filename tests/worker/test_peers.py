@@ -5,18 +5,9 @@ from time import monotonic
 
 import pytest
 
-from prefork.ipc.scoreboard import (
-    H_USED,
-    R_PID,
-    R_STATE,
-    STATES,
-    W_ACTIVE,
-    W_LEAVING,
-    W_TURN_SINCE,
-    Scoreboard,
-)
+from prefork.ipc.scoreboard import Scoreboard
 from prefork.platform.posix.system import memory_file
-from prefork.worker.accept.peers import Siblings
+from prefork.worker.accept.peers import Peers
 
 
 @pytest.fixture
@@ -28,15 +19,14 @@ def board():
 
 def settle(board, *actives):
     """Enter ready workers, asleep, that hold ``actives``; the process of slot n is 100 + n."""
-    board.header[H_USED] = len(actives)
+    board.header.used_slots = len(actives)
     for slot, active in enumerate(actives):
-        board.row(slot).words[W_ACTIVE] = active
-        record = board.record(slot).words
-        record[R_PID], record[R_STATE] = 100 + slot, STATES.index("ready")
+        board.row(slot).connections = active
+        board.record(slot).pid, board.record(slot).state = 100 + slot, "ready"
 
 
 def chosen(board, mine, slot=0):
-    sibling = Siblings(board, slot).idler_than(mine)
+    sibling = Peers(board, slot).idler_than(mine)
     return sibling and sibling.pid
 
 
@@ -82,9 +72,9 @@ def test_who_is_not_ready_is_left_alone(board, state):
     It would not take the connection.
     """
     settle(board, 5, 0)
-    board.record(1).words[R_STATE] = STATES.index(state)
+    board.record(1).state = state
 
-    assert None is Siblings(board, 0).idler_than(5)
+    assert None is Peers(board, 0).idler_than(5)
 
 
 def test_who_leaves_is_left_alone(board):
@@ -92,9 +82,9 @@ def test_who_leaves_is_left_alone(board):
     Nor would a worker that was told to go.
     """
     settle(board, 5, 0)
-    board.row(1).words[W_LEAVING] = 1
+    board.row(1).leaving = 1
 
-    assert None is Siblings(board, 0).idler_than(5)
+    assert None is Peers(board, 0).idler_than(5)
 
 
 @pytest.mark.parametrize(
@@ -108,8 +98,8 @@ def test_who_seems_to_be_blocked_is_left_alone(board, ago, asleep):
     A moment in the future is the next beat of a uvloop, and 0 a loop that sleeps.
     """
     settle(board, 5, 0)
-    board.row(1).clock[W_TURN_SINCE] = 0.0 if ago is None else monotonic() - ago
+    board.row(1).turn_since = 0.0 if ago is None else monotonic() - ago
 
-    sibling = Siblings(board, 0).idler_than(5)
+    sibling = Peers(board, 0).idler_than(5)
 
     assert asleep == (sibling and sibling.asleep)

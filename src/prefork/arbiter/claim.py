@@ -1,7 +1,7 @@
-"""Where this server keeps its scoreboard, control socket and incidents.
+"""Claims the files of this server: its scoreboard, its control socket, its incidents.
 
-None of them is a reason not to start: without a place of its own, a server serves, says in one
-line what operators will miss, and keeps its scoreboard in memory.
+None of them is a reason not to start: without a directory of its own, a server serves, logs in
+one line what operators will miss, and keeps its scoreboard in memory.
 """
 
 import atexit
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from prefork.ipc import run_files as runtime
+from prefork.ipc import run_files
 from prefork.ipc.scoreboard import SIZE
 from prefork.logs.log import Log
 from prefork.platform.system import memory_file
@@ -22,7 +22,7 @@ from prefork.settings import Settings
 
 _MISSING: Final = "status, incidents"
 
-#: What opening the file of a name says that somebody else has.
+#: Raised by opening the file of a name that somebody else has taken.
 _TAKEN: Final = (
     (FileExistsError, BlockingIOError, PermissionError)
     if sys.platform == "win32"
@@ -37,22 +37,24 @@ else:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """What was found."""
+class RunFiles:
+    """The files that this server has claimed."""
 
     settings: Settings  #: with the name by which the server can be found
     scoreboard: int  #: descriptor
     control: str | None  #: address to listen on for operators
     incidents: Path | None  #: directory
-    secret: Path | None = None  #: file for what operators have to know, where they could be anybody
+    secret: Path | None = (
+        None  #: file of the secret that operators have to know, where anybody can connect
+    )
 
 
 @contextlib.contextmanager
-def claim_places(settings: Settings, log: Log) -> Iterator[Places]:
-    """Take the files of ``settings.name``, or what can be had; give them back at the end."""
-    directory = runtime.writable_directory()
+def claim_run_files(settings: Settings, log: Log) -> Iterator[RunFiles]:
+    """Claim the files of ``settings.name``, as far as possible; remove them at the end."""
+    directory = run_files.writable_directory()
     if directory is None:
-        tried = ", ".join(str(each) for each in runtime.directories())
+        tried = ", ".join(str(each) for each in run_files.directories())
         log.warning("no place for the run-time files", tried=tried, missing=_MISSING)
         yield _without_directory(settings)
         return
@@ -60,7 +62,7 @@ def claim_places(settings: Settings, log: Log) -> Iterator[Places]:
     try:
         try:
             path, fd = _claimed(settings.name, directory)
-        except _TAKEN:  # by who has just come, or, on Windows, by who still reads of the dead
+        except _TAKEN:  # by a server just started, or, on Windows, by a reader of a dead one's
             settings = _renamed(settings, None, log)
             path, fd = _claimed(settings.name, directory)
     except OSError as error:
@@ -68,16 +70,16 @@ def claim_places(settings: Settings, log: Log) -> Iterator[Places]:
         log.warning("no place for the run-time files", tried=tried, missing=_MISSING)
         yield _without_directory(settings)
         return
-    stem = runtime.file_stem(settings.name)
-    control = directory / f"{stem}{runtime.CONTROL}"
+    stem = run_files.file_stem(settings.name)
+    control = directory / f"{stem}{run_files.CONTROL}"
     auto = "tcp://127.0.0.1:0" if sys.platform == "win32" else f"unix:{control}"
     addresses = {"auto": auto, "off": None}
     try:
-        yield Places(
+        yield RunFiles(
             settings,
             fd,
             addresses.get(settings.control, settings.control),
-            directory / f"{stem}{runtime.INCIDENTS}",
+            directory / f"{stem}{run_files.INCIDENTS}",
             control if sys.platform == "win32" else None,
         )
     finally:
@@ -91,22 +93,24 @@ def _remove_unmapped(path: Path, fd: int) -> None:
     """Remove the scoreboard; Windows does not as long as anybody has it open or mapped."""
     gc.collect()  # our own views of it
     os.close(fd)
-    with contextlib.suppress(OSError):  # somebody reads it: then a next server does
+    with contextlib.suppress(
+        OSError
+    ):  # somebody reads it: then the next server of this name removes it
         path.unlink()
 
 
 def _claimed(name: str, directory: Path) -> tuple[Path, int]:
     """Return the new scoreboard file of the server ``name``, and its descriptor; raises OSError.
 
-    It has room for all of it.
+    The file system has set aside all of its size.
     """
-    path = directory / f"{runtime.file_stem(name)}{runtime.SCOREBOARD}"
+    path = directory / f"{run_files.file_stem(name)}{run_files.SCOREBOARD}"
     path.unlink(missing_ok=True)  # a dead server's
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _ALONE, 0o600)
     try:
         if sys.platform == "linux":
             os.posix_fallocate(fd, 0, SIZE)
-        runtime.hold(fd)
+        run_files.hold(fd)
     except OSError:
         os.close(fd)
         path.unlink()
@@ -114,15 +118,15 @@ def _claimed(name: str, directory: Path) -> tuple[Path, int]:
     return path, fd
 
 
-def _without_directory(settings: Settings) -> Places:
+def _without_directory(settings: Settings) -> RunFiles:
     control = None if settings.control in ("auto", "off") else settings.control
-    return Places(settings, memory_file("scoreboard"), control, None)
+    return RunFiles(settings, memory_file("scoreboard"), control, None)
 
 
 def _with_free_name(settings: Settings, directory: Path, log: Log) -> Settings:
-    """Return ``settings`` with a name that no living server of ours bears."""
-    path = directory / f"{runtime.file_stem(settings.name)}{runtime.SCOREBOARD}"
-    other = runtime.server_of(path)
+    """Return ``settings`` with a name that no living server of this user has."""
+    path = directory / f"{run_files.file_stem(settings.name)}{run_files.SCOREBOARD}"
+    other = run_files.server_of(path)
     return settings if other is None else _renamed(settings, other.pid, log)
 
 
