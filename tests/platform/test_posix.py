@@ -14,7 +14,7 @@ import pytest
 
 from prefork import worker
 from prefork.core.states import ExitStatus
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.ipc.plan import Plan
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.platform.base import ForkOrder, SpawnOrder
@@ -75,7 +75,7 @@ class World:
         )
 
     def fork(self, mold, slot):
-        line = wire.encode(wire.ForkOrder(slot, 1, slot))
+        line = messages.encode(messages.ForkOrder(slot, 1, slot))
         order = ForkOrder(slot=slot, generation=1, serial=slot, line=line)
         return self.keep(self.backend.fork(mold, order))
 
@@ -93,7 +93,7 @@ class World:
             data = child.channel.recv(4096)
             assert data, "the channel has ended"
             *lines, child.unread = (child.unread + data).split(b"\n")
-            queue += [wire.decode(line) for line in lines]
+            queue += [messages.decode(line) for line in lines]
         return queue.pop(0)
 
     def notices(self, count=1):
@@ -138,7 +138,7 @@ def test_a_spawned_worker_comes_up(world):
     """
     child = world.spawn()
 
-    assert [wire.Loaded(), wire.Ready(child.pid, "stream")] == [
+    assert [messages.Loaded(), messages.Ready(child.pid, "stream")] == [
         world.hear(child),
         world.hear(child),
     ]
@@ -151,16 +151,19 @@ def test_a_mold_forks_workers_that_are_our_children(world):
     The mold announces each before it can be reaped.
     """
     mold = world.mold()
-    assert [wire.Loaded(), wire.Ready(mold.pid, "stream")] == [world.hear(mold), world.hear(mold)]
+    assert [messages.Loaded(), messages.Ready(mold.pid, "stream")] == [
+        world.hear(mold),
+        world.hear(mold),
+    ]
 
     children = [world.fork(mold, slot) for slot in (0, 1)]
     for child in children:
         assert child.pid is None
         forked = world.hear(mold)
-        assert wire.Forked(child.slot, forked.pid) == forked
+        assert messages.Forked(child.slot, forked.pid) == forked
         world.backend.adopt(child, forked.pid)
 
-    assert [wire.Ready(child.pid, "stream") for child in children] == [
+    assert [messages.Ready(child.pid, "stream") for child in children] == [
         world.hear(c) for c in children
     ]
     for child in children:
@@ -174,7 +177,7 @@ def test_a_drained_worker_exits_with_0(world):
     child = world.spawn()
     world.hear(child), world.hear(child)
 
-    world.backend.send(child, wire.DRAIN)
+    world.backend.send(child, messages.DRAIN)
     ended = []
 
     def gone():

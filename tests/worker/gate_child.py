@@ -7,7 +7,7 @@ import argparse
 import os
 import socket
 
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.logs import log
 from prefork.logs.log import Log
@@ -31,7 +31,7 @@ def main() -> None:
     listeners = [socket.socket(fileno=fd) for fd in given.listener]
     channel.close_when_orphaned(listeners, lambda: None)
     gate = make_gate(given.mode, listeners, channel, given.mutex)
-    channel.tell(wire.Ready(os.getpid()))
+    channel.tell(messages.Ready(os.getpid()))
     while (accepted := gate.accept()) is not None:
         with accepted[0] as connection:
             connection.sendall(b"%d\n" % os.getpid())

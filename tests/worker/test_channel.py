@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.logs import log
 from prefork.logs.log import Log
@@ -57,7 +57,7 @@ def test_a_drain_is_acknowledged_in_the_row(arbiter, row):
     """
     The worker is to leave, but it still has its arbiter.
     """
-    arbiter.socket.send(wire.DRAIN)
+    arbiter.socket.send(messages.DRAIN)
 
     arbiter.channel.attend()
 
@@ -68,7 +68,7 @@ def test_a_drain_is_acknowledged_in_the_row(arbiter, row):
     )
 
 
-@pytest.mark.parametrize("last_words", [b"", wire.DRAIN])
+@pytest.mark.parametrize("last_words", [b"", messages.DRAIN])
 def test_the_end_of_the_channel_is_the_end_of_the_arbiter(arbiter, row, last_words):
     """
     Whatever it said before.
@@ -96,7 +96,7 @@ def test_what_has_been_heard_still_wakes_whoever_waits(arbiter):
     poll = select.poll()
     arbiter.channel.register(poll)
     assert [] == poll.poll(0)
-    arbiter.socket.send(wire.DRAIN)
+    arbiter.socket.send(messages.DRAIN)
 
     arbiter.channel.attend()
 
@@ -115,7 +115,7 @@ def test_a_descriptor_is_replaced_at_the_moment_of_leaving(arbiter, tmp_path):
     try:
         arbiter.channel.replace_when_leaving(first, new)
         assert b"old" == os.pread(first, 10, 0)
-        arbiter.socket.send(wire.DRAIN)
+        arbiter.socket.send(messages.DRAIN)
         arbiter.channel.attend()
         arbiter.channel.replace_when_leaving(second, new)
 
@@ -135,7 +135,7 @@ def test_the_log_is_taken_over(arbiter, tmp_path):
     before = log.current()
     try:
         log.use(Log(fd=old))
-        socket.send_fds(arbiter.socket, [wire.REOPEN], [new])
+        socket.send_fds(arbiter.socket, [messages.REOPEN], [new])
         arbiter.channel.attend()
         log.current().info("after the rotation")
     finally:
@@ -152,9 +152,9 @@ def test_a_message_arrives(arbiter):
     """
     As a line.
     """
-    arbiter.channel.tell(wire.Ready(7))
+    arbiter.channel.tell(messages.Ready(7))
 
-    assert wire.encode(wire.Ready(7)) == arbiter.socket.recv(1000)
+    assert messages.encode(messages.Ready(7)) == arbiter.socket.recv(1000)
 
 
 def test_a_message_to_nobody_is_lost_without_harm(arbiter):
@@ -163,4 +163,4 @@ def test_a_message_to_nobody_is_lost_without_harm(arbiter):
     """
     arbiter.socket.close()
 
-    arbiter.channel.tell(wire.Ready(7))
+    arbiter.channel.tell(messages.Ready(7))

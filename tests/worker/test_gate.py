@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.platform.posix.signals import NUDGE
 from prefork.platform.posix.system import memory_file
@@ -36,7 +36,7 @@ class Pool:
         self.board_fd, self.mutex = memory_file("scoreboard"), memory_file("mutex")
         stack.callback(os.close, self.board_fd)
         stack.callback(os.close, self.mutex)
-        self.board = Scoreboard.create(self.board_fd)
+        self.scoreboard = Scoreboard.create(self.board_fd)
         self.listeners = [stack.enter_context(listening(mode)) for _ in range(listeners)]
         self.children = []
 
@@ -66,7 +66,7 @@ class Child:
     def __init__(self, pool, slot):
         self.channel, theirs = socket.socketpair()
         self.channel.settimeout(10)
-        self.row = pool.board.row(slot)
+        self.row = pool.scoreboard.row(slot)
         fds = [listener.fileno() for listener in pool.listeners]
         command = [sys.executable, str(CHILD), pool.mode, "--slot", str(slot)]
         command += ["--channel", str(theirs.fileno()), "--board", str(pool.board_fd)]
@@ -76,13 +76,13 @@ class Child:
             inherited = [theirs.fileno(), pool.board_fd, pool.mutex, *fds]
             self.process = subprocess.Popen(command, pass_fds=inherited)
         self.pid = self.process.pid
-        assert wire.Ready(self.pid) == wire.decode(read_line(self.channel))
+        assert messages.Ready(self.pid) == messages.decode(read_line(self.channel))
 
     def nudge(self):
         os.kill(self.pid, NUDGE)
 
     def drain(self):
-        self.channel.send(wire.DRAIN)
+        self.channel.send(messages.DRAIN)
         self.nudge()
 
     def has_acknowledged(self):

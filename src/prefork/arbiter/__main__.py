@@ -26,7 +26,7 @@ from prefork.core.pool import Pool
 from prefork.core.restart import RestartLimits
 from prefork.core.scaling import ScalingLimits
 from prefork.errors import ListenError, PreforkError, SettingsError
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.ipc.plan import Plan
 from prefork.ipc.scoreboard import Description, ListenerDescription, Scoreboard
 from prefork.logs import log
@@ -55,7 +55,7 @@ LAST_WORDS = 1.0
 def main() -> int:
     """Serve as the settings say; return the exit status."""
     fill_standard_streams()
-    arguments = wire.arguments(sys.argv[1:])
+    arguments = messages.arguments(sys.argv[1:])
     with open(given_file(arguments["settings"][0]), "rb") as file:
         settings = msgspec.json.decode(file.read(), type=Settings)
     if "parent" not in arguments:

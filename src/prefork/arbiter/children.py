@@ -21,7 +21,7 @@ from prefork.core.pool import Pool
 from prefork.core.states import MOLD, ExitStatus
 from prefork.errors import ProtocolError
 from prefork.incidents import Inspector
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.logs.log import Log
 from prefork.platform.base import Child, Notice, Platform
 
@@ -98,7 +98,7 @@ class Children:
         if self.programs is not None:
             self.programs.drain(child)
         else:
-            self._platform.send(child, wire.DRAIN)
+            self._platform.send(child, messages.DRAIN)
         if self._platform.few_sockets:
             self._ignore(child)  # its last words are read at its end
 
@@ -118,7 +118,7 @@ class Children:
         """Hand the log's new file to every process; workers to come get the mold's."""
         for child in self.by_slot.values():
             if not child.program:  # it writes to its pipes
-                self._platform.hand_over(child, wire.REOPEN, [self._log.fd])
+                self._platform.hand_over(child, messages.REOPEN, [self._log.fd])
 
     def deadline(self) -> float | None:
         """Return when to look next; None if nothing is due."""
@@ -225,33 +225,33 @@ class Children:
     def _heed_message(self, child: Child, line: bytes) -> None:
         now = self._platform.now()
         try:
-            message = wire.decode(line)
+            message = messages.decode(line)
         except ProtocolError as error:
             self._log.warning("message not understood", **fields(child), reason=str(error))
             return
         match message:
-            case wire.Forked() | wire.NotForked():
+            case messages.Forked() | messages.NotForked():
                 self._heed_order(message)
-            case wire.Loaded():
+            case messages.Loaded():
                 self._pool.apply(TargetLoaded(place_of(child)), now)
-            case wire.Ready(pid, kind, capacity):
+            case messages.Ready(pid, kind, capacity):
                 self._bear(child, pid)
                 self.news.kind(kind, capacity, now)
                 self.news.ready(child, capacity if kind else None, now)
-            case wire.NotInherited():
+            case messages.NotInherited():
                 self._platform.hand_over(child, b"", self._birth.listeners)
-            case wire.Unsafe(reason):
+            case messages.Unsafe(reason):
                 self._pool.apply(ForkRefused(reason), now)
-            case wire.Failed(pid, reason, traceback):
+            case messages.Failed(pid, reason, traceback):
                 self._bear(child, pid)
                 self.news.load_failure(child, reason, traceback)
 
-    def _heed_order(self, message: wire.Forked | wire.NotForked) -> None:
+    def _heed_order(self, message: messages.Forked | messages.NotForked) -> None:
         """Take note of what became of an order to the mold."""
         unborn = self._ordered(message.serial)
         if unborn is None:
             return
-        if isinstance(message, wire.Forked):
+        if isinstance(message, messages.Forked):
             self._bear(unborn, message.pid)
         else:
             self._forget(unborn)

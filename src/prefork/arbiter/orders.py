@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prefork import worker
 from prefork.arbiter.programs.settings import Conduct
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.platform.base import ForkOrder, SpawnOrder
 
 
@@ -36,7 +36,7 @@ def worker_order(birth: Birth, slot: int, generation: int) -> SpawnOrder:
 
 def fork_order(slot: int, generation: int, serial: int) -> ForkOrder:
     """Return the order for a worker that a mold forks."""
-    line = wire.encode(wire.ForkOrder(slot, generation, serial))
+    line = messages.encode(messages.ForkOrder(slot, generation, serial))
     return ForkOrder(slot=slot, generation=generation, serial=serial, line=line)
 
 

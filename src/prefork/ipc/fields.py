@@ -156,7 +156,7 @@ class Text(Field[str]):
     def write(self, area: Area, value: str) -> None:
         """Write the text ``value`` into ``area``."""
         start, size = self.index * WORD, self.width * WORD
-        # The last byte stays 0: whoever reads while another text is written finds an end.
+        # The last byte stays 0: a reader that comes while another text is written finds an end.
         cut = value.encode("utf-8", "replace")[: size - 1]
         area.memory[start : start + size] = cut.ljust(size, b"\0")
 

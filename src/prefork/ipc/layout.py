@@ -1,6 +1,6 @@
 """What stands on the scoreboard: every field, declared once, and who writes it.
 
-A later layout may declare reserved words; whoever changes what stands in a word raises ``LAYOUT``.
+Reserved words may be declared later; a change of what stands in a word raises ``LAYOUT``.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""Reading a scoreboard as a whole, for whoever shows the server: status, metrics, a console.
+"""Reading a scoreboard as a whole, for everything that shows a server: status, metrics, a console.
 
 Everything is bounded: a number that stands for nothing, as in a damaged file, is read as unknown.
 """

@@ -27,7 +27,7 @@ INCIDENTS = ".incidents"
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that lives, as its scoreboard tells."""
+    """A server that runs, as its scoreboard describes it."""
 
     name: str
     pid: int
@@ -38,7 +38,7 @@ class RunningServer:
 if sys.platform == "win32":
 
     def directories() -> list[Path]:
-        """Return where a server may keep its files: it is the user's alone, as the profile is."""
+        """Return where a server may keep its files: only the user has access, as to the profile."""
         try:
             home = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
         except RuntimeError:  # an environment without any hint
@@ -46,7 +46,7 @@ if sys.platform == "win32":
         return [Path(home) / "prefork"]
 
     def is_private(directory: Path) -> bool:
-        """Tell whether ``directory`` is one; whom it lets in is said where the profile is."""
+        """Return whether ``directory`` is one; the profile decides who may use it."""
         return stat.S_ISDIR(directory.lstat().st_mode)
 
 else:
@@ -65,14 +65,14 @@ else:
         return candidates
 
     def is_private(directory: Path) -> bool:
-        """Tell whether nobody but us (and root) can put or change files in ``directory``."""
+        """Return whether only this user and root can create or change files in ``directory``."""
         status = directory.lstat()
         mode = stat.S_IMODE(status.st_mode)
         return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not mode & 0o022
 
 
 def writable_directory() -> Path | None:
-    """Return the first directory that is, or can be made, ours alone; None if there is none."""
+    """Return the first directory that is, or can be made, for this user alone, or None."""
     for directory in directories():
         with contextlib.suppress(OSError):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def file_stem(name: str) -> str:
 
 
 def running_servers() -> list[RunningServer]:
-    """Return the servers of this user that live, by name."""
+    """Return the running servers of this user, by name."""
     found: dict[int, RunningServer] = {}
     for directory in directories():
         for server in _servers_in(directory):
@@ -112,7 +112,7 @@ def _servers_in(directory: Path) -> Iterator[RunningServer]:
 if sys.platform == "win32":
 
     def hold(fd: int) -> None:
-        """Mark the scoreboard ``fd`` as that of a living server, as long as this process lives.
+        """Mark the scoreboard ``fd`` as a running server's, as long as this process lives.
 
         The byte behind the scoreboard's end is locked: Windows would keep readers from locked ones.
         """
@@ -120,7 +120,7 @@ if sys.platform == "win32":
         msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
 
     def is_held(fd: int) -> bool:
-        """Tell whether the process that called ``hold`` for this file lives."""
+        """Return whether the process that called ``hold`` for this file still runs."""
         os.lseek(fd, SIZE, os.SEEK_SET)
         try:
             msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
@@ -133,7 +133,7 @@ if sys.platform == "win32":
 else:
 
     def hold(fd: int) -> None:
-        """Mark the scoreboard ``fd`` as that of a living server, as long as this process lives.
+        """Mark the scoreboard ``fd`` as a running server's, as long as this process lives.
 
         A record lock belongs to the process: unlike a process id, it cannot become another's, and
         unlike the descriptor, workers that outlive us do not inherit it.
@@ -141,7 +141,7 @@ else:
         fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def is_held(fd: int) -> bool:
-        """Tell whether the process that called ``hold`` for this file lives."""
+        """Return whether the process that called ``hold`` for this file still runs."""
         try:
             fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
@@ -151,7 +151,7 @@ else:
 
 
 def server_of(path: Path) -> RunningServer | None:
-    """Return the living server whose scoreboard is ``path``; None if it is dead or none."""
+    """Return the running server whose scoreboard is ``path``; None if it is dead or is none."""
     try:
         with open(path, "rb") as file:
             scoreboard = Scoreboard.open(file.fileno())

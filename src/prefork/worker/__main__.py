@@ -4,7 +4,7 @@ import socket
 import sys
 
 from prefork.errors import HandlerError
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.kinds.targets import find
 from prefork.logs import log
 from prefork.worker.boot import Worker
@@ -23,18 +23,18 @@ LAST_WORDS = 1.0
 
 def main() -> int:
     """Become the worker that the arguments describe; return its exit status."""
-    arguments = wire.arguments(sys.argv[1:])
+    arguments = messages.arguments(sys.argv[1:])
     plan, channel, dump = inheritance(arguments)
     try:
         settle(plan)
         target = find(plan.settings.target)
     except HandlerError as error:
-        channel.sendall(wire.encode(failure(str(error), error)))
+        channel.sendall(messages.encode(failure(str(error), error)))
         channel.shutdown(socket.SHUT_WR)  # or Windows might reset it before it is read
         return 4
     with no_default_timeout():
         worker = Worker(Station(plan, arguments["slot"][0], channel, dump))
-    worker.channel.tell(wire.Loaded())
+    worker.channel.tell(messages.Loaded())
     try:
         return worker.run(target)
     finally:

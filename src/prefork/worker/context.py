@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.logs import log
 from prefork.worker.accept.gate import Gate
 from prefork.worker.counters import Counters
@@ -20,7 +20,7 @@ class Channel(Protocol):
     def attend(self) -> None:
         """Hear what the arbiter has said."""
 
-    def tell(self, message: wire.Message) -> None:
+    def tell(self, message: messages.Message) -> None:
         """Send ``message`` to the arbiter; lost when there is none any more."""
 
 
@@ -31,7 +31,7 @@ class Means:
     channel: Channel
     gate: Gate
     counters: Counters
-    ready: wire.Ready  #: what to say when the program is
+    ready: messages.Ready  #: what to say when the program is
 
 
 class WorkerContext:

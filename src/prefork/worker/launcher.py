@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from prefork.errors import HandlerError
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.ipc.plan import Plan, read_plan
 from prefork.platform.linux import signal_on_parents_death
 from prefork.settings import Settings
@@ -28,7 +28,7 @@ FIRST: Final = 3
 
 def main() -> int:
     """Become the program that the plan names; returns only if that cannot be."""
-    arguments = wire.arguments(sys.argv[1:])
+    arguments = messages.arguments(sys.argv[1:])
     plan = read_plan(arguments["plan"][0])
     channel, _ = take_over(plan, arguments)
     try:
@@ -37,7 +37,7 @@ def main() -> int:
         channel = _arrange_descriptors(channel, plan.listeners, copies=1 + spare)
         _become(plan, arguments["slot"][0], channel)
     except HandlerError as error:
-        channel.sendall(wire.encode(wire.Failed(os.getpid(), str(error))))
+        channel.sendall(messages.encode(messages.Failed(os.getpid(), str(error))))
     return 4
 
 
@@ -80,7 +80,7 @@ def _become(plan: Plan, slot: int, channel: socket.socket) -> None:
     if os.getppid() != plan.arbiter:
         return
     # From now on the end of this process is the program's own.
-    channel.sendall(wire.encode(wire.Loaded()))
+    channel.sendall(messages.encode(messages.Loaded()))
     try:
         os.execvpe(program, argv, environ)
     except OSError as error:

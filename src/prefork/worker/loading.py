@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from prefork.errors import HandlerError
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.ipc.plan import Plan
 from prefork.kinds.shapes import KINDS, capacity_of, check_accept, check_addresses
 from prefork.kinds.targets import Handler, Target
@@ -38,18 +38,18 @@ def made(target: Target, plan: Plan, datagrams: Collection[bool]) -> Handler:
     return handler
 
 
-def ready(handler: Handler, plan: Plan) -> wire.Ready:
+def ready(handler: Handler, plan: Plan) -> messages.Ready:
     """Return what to say once ``handler`` can be served."""
     settings = plan.settings
     capacity = capacity_of(handler.kind, settings.threads, settings.concurrency)
-    return wire.Ready(os.getpid(), handler.kind, capacity)
+    return messages.Ready(os.getpid(), handler.kind, capacity)
 
 
-def failure(reason: str, error: BaseException) -> wire.Failed:
+def failure(reason: str, error: BaseException) -> messages.Failed:
     """Return the message that the target cannot be loaded, with the user's traceback."""
     cause = error.__cause__ if isinstance(error, HandlerError) else error
     text = "" if cause is None else "".join(traceback.format_exception(own_part(cause)))
-    return wire.Failed(os.getpid(), reason[:5_000], text[-30_000:])  # fits one message
+    return messages.Failed(os.getpid(), reason[:5_000], text[-30_000:])  # fits one message
 
 
 def own_part(error: BaseException) -> BaseException:

@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Final, NoReturn
 
 from prefork.errors import HandlerError
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.ipc.plan import Plan
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.kinds.targets import Target, find
@@ -51,7 +51,7 @@ class Mold:
         self.plan = plan
         self.orders = orders
         self.target = target
-        self._board = Scoreboard.open(plan.scoreboard)
+        self._scoreboard = Scoreboard.open(plan.scoreboard)
         self._forked: dict[int, int] = {}  # the last process of each slot
 
     def serve(self) -> None:
@@ -60,15 +60,15 @@ class Mold:
             data, fds = receive(self.orders, 4096)
             if not data:
                 return
-            if data == wire.REOPEN:
+            if data == messages.REOPEN:
                 log.current().write_to(fds[0])
                 continue
-            order = wire.decode_order(data)
+            order = messages.decode_order(data)
             try:
                 self._fork(order, *fds)
             except OSError as error:
                 reason = error.strerror or str(error)
-                self._tell(wire.NotForked(order.serial, reason))
+                self._tell(messages.NotForked(order.serial, reason))
             finally:
                 for fd in fds:
                     os.close(fd)
@@ -90,15 +90,15 @@ class Mold:
             select.select([], [], [], _NUDGE_EVERY)
 
     def _is_deaf(self, slot: int, pid: int) -> bool:
-        if self._board.row(slot).leaving:
+        if self._scoreboard.row(slot).leaving:
             return False
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
             return False
-        return self._board.record(slot).pid == pid
+        return self._scoreboard.record(slot).pid == pid
 
-    def _fork(self, order: wire.ForkOrder, channel: int, dump: int) -> None:
+    def _fork(self, order: messages.ForkOrder, channel: int, dump: int) -> None:
         """Fork twice, so that the worker becomes a child of the arbiter, our subreaper.
 
         The process in between lives until the arbiter has been told of the worker: before that
@@ -111,19 +111,19 @@ class Mold:
             report = ours.recv(32)
             if report.isdigit():
                 self._forked[order.slot] = int(report)
-                self._tell(wire.Forked(order.serial, int(report)))
+                self._tell(messages.Forked(order.serial, int(report)))
                 ours.send(b".")
             else:
-                self._tell(wire.NotForked(order.serial, report.decode()))
+                self._tell(messages.NotForked(order.serial, report.decode()))
         os.waitpid(between, 0)
 
-    def _tell(self, message: wire.Message) -> None:
+    def _tell(self, message: messages.Message) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):  # the next order will be the end
-            self.orders.send(wire.encode(message))
+            self.orders.send(messages.encode(message))
 
     def _fork_again(
         self,
-        order: wire.ForkOrder,
+        order: messages.ForkOrder,
         channel: int,
         dump: int,
         ours: socket.socket,
@@ -140,7 +140,7 @@ class Mold:
         os._exit(0)
 
     def _become_worker(
-        self, order: wire.ForkOrder, channel: int, dump: int, theirs: socket.socket
+        self, order: messages.ForkOrder, channel: int, dump: int, theirs: socket.socket
     ) -> NoReturn:
         theirs.close()
         self.orders.close()
@@ -173,7 +173,7 @@ def _fork_blocked(child: Callable[[], NoReturn]) -> int:
 
 def main() -> int:
     """Become the mold that the arguments describe; return its exit status."""
-    arguments = wire.arguments(sys.argv[1:])
+    arguments = messages.arguments(sys.argv[1:])
     plan, orders, _ = inheritance(arguments)
     show_as("mold", plan.settings.name, plan.generation)
     # We hold nothing that could be lost, and may be stuck in the user's import.
@@ -184,18 +184,18 @@ def main() -> int:
         target = find(plan.settings.target)
         answer = _ready(plan, target)
     except HandlerError as error:
-        orders.send(wire.encode(failure(str(error), error)))
+        orders.send(messages.encode(failure(str(error), error)))
         return 4
     if (reason := _unsafe()) is not None:
         if plan.settings.start == "auto":
-            orders.send(wire.encode(wire.Unsafe(reason)))
+            orders.send(messages.encode(messages.Unsafe(reason)))
             return 0
         log.current().warning("fork is not safe", reason=reason, start=plan.settings.start)
     gc.collect()
     # What is alive now stays: the collector never again touches, and so never copies, its pages.
     gc.freeze()
-    orders.send(wire.encode(wire.Loaded()))
-    orders.send(wire.encode(answer))
+    orders.send(messages.encode(messages.Loaded()))
+    orders.send(messages.encode(answer))
     signal_on_parents_death(0)  # from here on we see the end of the channel
     with no_default_timeout() as users:
         mold = Mold(plan, orders, target, users)
@@ -204,13 +204,13 @@ def main() -> int:
     return 0
 
 
-def _ready(plan: Plan, target: Target) -> wire.Ready:
+def _ready(plan: Plan, target: Target) -> messages.Ready:
     """Return what to say when the target is loaded; raises HandlerError if it cannot be served.
 
     What a factory makes, each worker has to find out for itself.
     """
     return (
-        wire.Ready(os.getpid())
+        messages.Ready(os.getpid())
         if plan.settings.factory
         else ready(made(target, plan, are_datagram(plan.listeners)), plan)
     )

@@ -41,8 +41,8 @@ class Station:
         self.slot = slot
         self.dump = dump  #: the file for the stacks
         catch_dumps(dump)
-        self.board = Scoreboard.open(plan.scoreboard, writable=True)
-        self.row = self.board.row(slot)
+        self.scoreboard = Scoreboard.open(plan.scoreboard, writable=True)
+        self.row = self.scoreboard.row(slot)
         self.channel = Channel(channel, self.row)
         self.channel.attend_on_signal()
         signal_on_parents_death(NUDGE)
@@ -76,7 +76,7 @@ class Station:
         from prefork.worker.accept.peers import Peers
         from prefork.worker.accept.posix_loop import LoopGate
 
-        peers = Peers(self.board, self.slot)
+        peers = Peers(self.scoreboard, self.slot)
         return LoopGate(loop, self.listeners, self.channel, peers, counters)
 
     def _let_go(self) -> None:

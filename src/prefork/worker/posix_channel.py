@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.ipc.layout import Row
 from prefork.logs import log
 from prefork.platform.posix.descriptors import receive
@@ -117,7 +117,7 @@ class Channel:
                 said, fds = b"", []
             for fd in fds:
                 log.current().write_to(fd)
-            if not said or wire.DRAIN in said:
+            if not said or messages.DRAIN in said:
                 if not self.leaving:
                     os.write(self._bell_rope, b".")
                 self.leaving = True
@@ -126,10 +126,10 @@ class Channel:
                 self._row.leaving = 1
         self._then()
 
-    def tell(self, message: wire.Message) -> None:
+    def tell(self, message: messages.Message) -> None:
         """Send ``message`` to the arbiter; lost when there is none any more."""
         with contextlib.suppress(OSError):
-            self.socket.sendall(wire.encode(message))
+            self.socket.sendall(messages.encode(message))
 
     def finish(self) -> None:
         """Say that this is all."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.ipc.plan import Plan, read_plan
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.logs import log
@@ -65,8 +65,8 @@ class Station:
         self.plan = plan
         self.slot = slot
         self.dump = dump  #: the file for the stacks
-        self.board = Scoreboard.open(adopted_file(plan.scoreboard), writable=True)
-        self.row = self.board.row(slot)
+        self.scoreboard = Scoreboard.open(adopted_file(plan.scoreboard), writable=True)
+        self.row = self.scoreboard.row(slot)
         self.listeners = _listeners(plan.listeners, channel)
         self.datagrams = tuple(map(is_datagram, self.listeners))  #: whether each is for those
         self.channel = Channel(channel, self._leave)
@@ -90,7 +90,7 @@ class Station:
             WindowsLoopGate,
         )
 
-        peers = Peers(self.board, self.slot)
+        peers = Peers(self.scoreboard, self.slot)
         kind = SharingGuestGate if self._has_strangers else SharingGate
         gate = kind(*self._gate_needs())
         return WindowsLoopGate(loop, gate, self.channel, peers, counters)
@@ -102,7 +102,7 @@ class Station:
         os.set_handle_inheritable(self.plan.mutex, False)  # the user's code may start programs
         pairs = zip(self.plan.listeners, self.listeners, strict=True)
         ours = [listener for handle, listener in pairs if handle not in self.plan.adopted]
-        door = Door(self.board, self.slot, ours)
+        door = Door(self.scoreboard, self.slot, ours)
         return self.listeners, self.channel.stop, Mutex(self.plan.mutex), _complain, door
 
     @property
@@ -119,8 +119,8 @@ def _listeners(handles: Sequence[int], channel: socket.socket) -> list[socket.so
     try:
         return [_fitting(adopted(handle, InheritedListener)) for handle in handles]
     except OSError:
-        channel.sendall(wire.encode(wire.NotInherited()))
-        return [_fitting(received(channel, wire.DRAIN, InheritedListener)) for _ in handles]
+        channel.sendall(messages.encode(messages.NotInherited()))
+        return [_fitting(received(channel, messages.DRAIN, InheritedListener)) for _ in handles]
 
 
 def _fitting(listener: socket.socket) -> socket.socket:

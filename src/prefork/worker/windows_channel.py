@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Callable
 
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.platform.windows.api import Event
 from prefork.platform.windows.child import TASKS
 
@@ -34,10 +34,10 @@ class Channel:
     def attend(self) -> None:
         """Do nothing: the thread hears all the time."""
 
-    def tell(self, message: wire.Message) -> None:
+    def tell(self, message: messages.Message) -> None:
         """Send ``message`` to the arbiter; lost when there is none any more."""
         with contextlib.suppress(OSError):
-            self.socket.sendall(wire.encode(message))
+            self.socket.sendall(messages.encode(message))
 
     def finish(self) -> None:
         """Say that this is all; otherwise the system would reset the connection at our end.
@@ -59,7 +59,7 @@ class Channel:
                 threading.Thread(
                     target=self.when_asked_for_tasks, name="tasks", daemon=True
                 ).start()
-            if self.orphaned or wire.DRAIN in said:
+            if self.orphaned or messages.DRAIN in said:
                 self._begin_to_leave()
 
     def _begin_to_leave(self) -> None:

@@ -35,7 +35,7 @@ def in_loop(test):
 
     @functools.wraps(test)
     def run(world, **given):
-        factory = loop_factory(settings(world.loop), world.board.row(LOOPS_ROW))
+        factory = loop_factory(settings(world.loop), world.scoreboard.row(LOOPS_ROW))
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(world.outlast(test(world, **given)))
 
@@ -52,7 +52,7 @@ class World:
     def __init__(self, stack, loop):
         self.stack = stack
         self.loop = loop
-        self.board = Scoreboard.create(memory_file("board"))
+        self.scoreboard = Scoreboard.create(memory_file("board"))
         self.mutex = stack.enter_context(Mutex.create())
         self.listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         self.workers = []
@@ -89,13 +89,13 @@ class Worker:
     def __init__(self, world, slot, limit=100, holds=0, handler=None):
         self.stack = world.stack
         self.stop = world.stack.enter_context(Event.create())
-        self.row = world.board.row(slot)
+        self.row = world.scoreboard.row(slot)
         self.counters = LoopCounters(self.row)
         self.taken, self.tokens = [], [self.counters.begin(None) for _ in range(holds)]
-        world.board.header.used_slots = slot + 1
-        world.board.record(slot).state = "ready"
+        world.scoreboard.header.used_slots = slot + 1
+        world.scoreboard.record(slot).state = "ready"
         self.counting = CountingGate([world.listener], self.stop, world.mutex, print)
-        channel, peers = SimpleNamespace(leaving=False), Peers(world.board, slot)
+        channel, peers = SimpleNamespace(leaving=False), Peers(world.scoreboard, slot)
         loop = asyncio.get_running_loop()
         self.gate = WindowsLoopGate(loop, self.counting, channel, peers, self.counters)
         take = self.take

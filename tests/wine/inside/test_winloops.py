@@ -182,7 +182,7 @@ async def test_the_loops_turns_are_told(world):
     """
     Since when the present one lasts; nothing while it sleeps.
     """
-    row = world.board.row(LOOPS_ROW)
+    row = world.scoreboard.row(LOOPS_ROW)
     await asyncio.sleep(0)
     assert 0 <= monotonic() - row.turn_since < 1.0
 

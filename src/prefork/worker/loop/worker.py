@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.kinds.targets import Handler
 from prefork.worker.counters import LoopCounters
 from prefork.worker.loop.connections import Connections, Terms
@@ -29,7 +29,7 @@ class LoopWorker:
     def __init__(self, station: Station) -> None:
         self._station = station
 
-    def run(self, handler: Handler, ready: wire.Ready) -> int:
+    def run(self, handler: Handler, ready: messages.Ready) -> int:
         """Serve until it is time to leave and every connection has ended; return the status.
 
         Raises HandlerError when the loop that the settings ask for is not there.
@@ -60,7 +60,7 @@ class Service:
         self.over = False  #: the loop has been ended
         self._station = station
 
-    async def serve(self, handler: Handler, ready: wire.Ready) -> None:
+    async def serve(self, handler: Handler, ready: messages.Ready) -> None:
         """Serve until it is time to leave and every connection has ended."""
         station, settings = self._station, self._station.plan.settings
         loop = asyncio.get_running_loop()
