@@ -36,6 +36,7 @@ class ScoreboardWriter:
         self.scoreboard = scoreboard
         # Kept, because they are needed at every look.
         self._rows: dict[int, layout.Row] = {}
+        self._records: dict[int, layout.Record] = {}
         self._readers: dict[int, Callable[[], tuple[Any, ...]]] = {}
         self._started: dict[int, float] = {}
         self._occupied: set[int] = set()
@@ -79,6 +80,11 @@ class ScoreboardWriter:
             self._rows[slot] = self.scoreboard.row(slot)
         return self._rows[slot]
 
+    def _record(self, slot: int) -> layout.Record:
+        if slot not in self._records:
+            self._records[slot] = self.scoreboard.record(slot)
+        return self._records[slot]
+
     def publish(self, pool: Pool) -> None:
         """Write the pool's state for everybody to read."""
         scaling, header = pool.limits.scaling, self.scoreboard.header
@@ -89,7 +95,7 @@ class ScoreboardWriter:
         header.spawned, header.exited = pool.totals.spawned, pool.totals.exited
         header.crashed, header.hung = pool.totals.crashed, pool.totals.hung
         for slot in self._occupied:
-            self.scoreboard.record(slot).state = pool.records[slot].state.value
+            self._record(slot).state = pool.records[slot].state.value
 
     def end(self) -> None:
         """Write that the server is no more; the file may outlive it in a reader's hands."""
@@ -103,13 +109,13 @@ class ScoreboardWriter:
             return
         header = self.scoreboard.header
         header.used_slots = max(header.used_slots, slot + 1)
-        self.scoreboard.record(slot).prepare(record.generation, record.started, self.row(slot))
+        self._record(slot).prepare(record.generation, record.started, self.row(slot))
 
     def occupy(self, child: Child) -> None:
         """Write the process of ``child`` into its slot."""
         assert child.pid is not None  # this is called once the system has given one
         if child.slot is not None:
-            record = self.scoreboard.record(child.slot)
+            record = self._record(child.slot)
             record.pid, record.state = child.pid, State.STARTING.value
             self._occupied.add(child.slot)
 
@@ -118,13 +124,13 @@ class ScoreboardWriter:
         self._started.pop(slot, None)
         self._occupied.discard(slot)
         if slot != MOLD:
-            self.scoreboard.record(slot).state = ""
+            self._record(slot).state = ""
 
     def counted(self, child: Child) -> Counts:
         """Return what ``child`` has counted in its life."""
         if child.slot is None:
             return Counts()
-        return counted(self.scoreboard.record(child.slot), self.row(child.slot))
+        return counted(self._record(child.slot), self.row(child.slot))
 
     def age(self, child: Child, now: float) -> float:
         """Return how many seconds ago ``child`` was ordered."""

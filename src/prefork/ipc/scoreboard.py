@@ -22,9 +22,10 @@ from prefork.ipc.layout import MAGIC, SLOTS, Header, Record, Row
 
 # In bytes.
 DESCRIPTION_SIZE: Final = 16 * 1024 - Header.size
-RECORDS_AT: Final = Header.size + DESCRIPTION_SIZE
-ROWS_AT: Final = RECORDS_AT + SLOTS * Record.size
-SIZE: Final = ROWS_AT + SLOTS * Row.size
+SLOTS_AT: Final = Header.size + DESCRIPTION_SIZE
+#: Record and row of a slot stand together, so that a small pool touches few pages.
+SLOT_SIZE: Final = Record.size + Row.size
+SIZE: Final = SLOTS_AT + SLOTS * SLOT_SIZE
 
 
 class ListenerDescription(msgspec.Struct, frozen=True):
@@ -103,21 +104,23 @@ class Scoreboard:
 
     def record(self, slot: int) -> Record:
         """Return the arbiter's words about ``slot``."""
-        start = RECORDS_AT + slot * Record.size
+        start = SLOTS_AT + slot * SLOT_SIZE
         return Record(self._view[start : start + Record.size])
 
     def row(self, slot: int) -> Row:
         """Return the worker's words of ``slot``."""
-        start = ROWS_AT + slot * Row.size
+        start = SLOTS_AT + slot * SLOT_SIZE + Record.size
         return Row(self._view[start : start + Row.size])
 
     def column(self, field: Number | Choice) -> "memoryview[int]":
         """Return one field of all rows, or of all records, by slot; of a choice the number."""
-        return self._area_of(field).cast("q")[field.index :: field.area.size // WORD]
+        return self._from_first(field).cast("q")[:: SLOT_SIZE // WORD]
 
     def moments(self, field: Moment) -> "memoryview[float]":
         """Return one moment of all rows, or of all records, by slot."""
-        return self._area_of(field).cast("d")[field.index :: field.area.size // WORD]
+        return self._from_first(field).cast("d")[:: SLOT_SIZE // WORD]
 
-    def _area_of(self, field: Field[int] | Field[str] | Field[float]) -> memoryview:
-        return self._view[ROWS_AT:] if field.area is Row else self._view[RECORDS_AT:ROWS_AT]
+    def _from_first(self, field: Field[int] | Field[str] | Field[float]) -> memoryview:
+        """Return the memory from the first slot's ``field`` on."""
+        area = SLOTS_AT + (Record.size if field.area is Row else 0)
+        return self._view[area + field.index * WORD :]
