@@ -20,7 +20,8 @@ class Plan(msgspec.Struct, frozen=True):
     mutex: int | None  #: the accept mutex: a file to lock; on Windows one of its own kind
     arbiter: int  #: process id
     generation: int
-    screened: bool  #: at a stop, connections may have to be opened by who accepts; see ``sockets.quiesce``
+    #: connections may need their hop limit reset when accepted; see ``sockets.quiesce``
+    screened: bool
     descriptors: int  #: the soft limit of open files that the user has set
 
 
