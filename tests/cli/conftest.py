@@ -42,7 +42,7 @@ class Answering:
 @pytest.fixture
 def answering(tmp_path):
     """Start control servers; they end with the test."""
-    started = []
+    started: list = []
 
     def start(*answers, closes=True):
         started.append(Answering(tmp_path / f"c{len(started)}", answers, closes=closes))

@@ -3,6 +3,7 @@
 import heapq
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 
 from prefork.core.actions import Action, Drain, Kill, Spawn
@@ -138,7 +139,7 @@ class Simulation:
                 self.waits.append(self.now - arrived)
                 worker.accepted += 1
                 worker.busy_since = self.now
-                self._plan(self.now + holds, lambda slot=slot: self._release(slot))
+                self._plan(self.now + holds, partial(self._release, slot))
 
     def _release(self, slot: int) -> None:
         worker = self.workers[slot]

@@ -42,7 +42,6 @@ def test_tcp_over_ipv6(serve):
         assert server.status()["workers"][0]["peer"].startswith("[::1]:")
 
 
-@pytest.mark.seldom
 @pytest.mark.windows
 def test_both_families_side_by_side_on_one_port(serve):
     """

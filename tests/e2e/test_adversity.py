@@ -28,7 +28,6 @@ CAN_MOUNT = (
 
 
 @pytest.mark.windows
-@pytest.mark.seldom
 def test_a_full_standard_error_stops_neither_arbiter_nor_workers(serve):
     """
     Nobody reads the pipe: the pool is supervised, and clients are served.
@@ -48,7 +47,7 @@ def test_a_full_standard_error_stops_neither_arbiter_nor_workers(serve):
         for _ in range(3):
             victim = server.workers()[0]
             server.kill(victim)
-            until(lambda victim=victim: victim not in server.pids())
+            server.until_replaced(victim)
             server.ready(2)
         assert ask(server.address)
         assert "running" == server.result("status")["state"]

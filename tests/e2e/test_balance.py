@@ -8,7 +8,6 @@ import pytest
 
 from e2e.loops import SOURCES, STREAM, each_kind, each_loop, each_pair
 from rig.clients import connect, read_line
-from rig.systems import seldom
 from rig.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.windows]
@@ -33,7 +32,7 @@ def _busiest_share(server):
 
 
 @each_loop
-@pytest.mark.parametrize("at_once", [seldom(False), True])
+@pytest.mark.parametrize("at_once", [False, True])
 def test_lasting_connections_are_shared_evenly(serve, loop, at_once):
     """
     Of 32 held connections each of two workers has 16, two more or less.
@@ -69,7 +68,6 @@ def test_balance_comes_back_after_one_side_has_ended(serve, loop):
     assert Counter(fresh)[one] >= 6
 
 
-@pytest.mark.seldom
 @each_loop
 def test_nobody_waits_behind_a_full_worker_while_another_has_room(serve, loop):
     """
@@ -84,7 +82,6 @@ def test_nobody_waits_behind_a_full_worker_while_another_has_room(serve, loop):
     assert (0, 1000) == (served[slow], served.total())
 
 
-@pytest.mark.seldom
 @each_loop
 def test_concurrency_is_the_most_that_a_worker_holds(serve, loop):
     """
@@ -182,7 +179,6 @@ def test_on_demand_means_no_worker_until_somebody_comes(serve, kind, loop):
     assert server.ask(b"again").endswith(b"again")
 
 
-@pytest.mark.seldom
 @each_kind
 def test_a_slow_start_is_waited_for(serve, kind):
     """

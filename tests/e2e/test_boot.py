@@ -2,7 +2,7 @@
 
 import pytest
 
-from rig.systems import each_method, on_posix, seldom
+from rig.systems import each_method, on_posix
 from rig.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.windows]
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.windows]
         ("spawn", "import no_such_module\n", "no_such_module", "import no_such_module"),
         on_posix("fork", "def handle(:\n", "SyntaxError", "def handle(:"),
         on_posix("fork", "raise SystemExit(0)\n", "SystemExit", "raise SystemExit(0)"),
-        seldom("spawn", "raise SystemExit(0)\n", "SystemExit", "raise SystemExit(0)"),
+        ("spawn", "raise SystemExit(0)\n", "SystemExit", "raise SystemExit(0)"),
         on_posix("fork", "import os\nos._exit(0)\n", None, None),
         ("spawn", "import os\nos._exit(0)\n", None, None),
         on_posix("fork", "other = 1\n", "app has none of the attributes", None),
@@ -50,9 +50,9 @@ def test_a_target_that_cannot_be_loaded_ends_the_server(
     ("target", "said"),
     [
         ("no_such_module:handle", "no module"),
-        seldom("app:no_such_attribute", "no_such_attribute"),
-        seldom("no_such_file.py", "no file"),
-        seldom("./nonsense", "there is no file"),
+        ("app:no_such_attribute", "no_such_attribute"),
+        ("no_such_file.py", "no file"),
+        ("./nonsense", "there is no file"),
     ],
 )
 def test_a_target_that_is_not_there_says_what_was_looked_for(serve, target, said):
@@ -111,7 +111,6 @@ def test_an_exception_in_the_factory_ends_the_server(serve, start_method):
     assert "in make" in shown[0]
 
 
-@pytest.mark.seldom
 @each_method
 def test_an_exit_in_the_factory_ends_the_server(serve, start_method):
     """
@@ -240,7 +239,6 @@ def test_workers_that_crash_at_their_start_end_the_server_after_a_while(serve):
     assert 3 == server.all("stopped")[-1]["status"]
 
 
-@pytest.mark.seldom
 def test_workers_that_die_before_their_first_connection_are_a_crash_loop_too(serve):
     """
     Ready, then dead without having taken anything: to go on for ever helps nobody.
@@ -324,7 +322,6 @@ def test_a_file_is_a_target(serve, write, tmp_path, start_method):
     assert b"hello" == server.ask()
 
 
-@pytest.mark.seldom
 def test_a_package_is_a_target(serve, write):
     """
     ``package.module`` without an attribute takes the first of app, application, handle, main.

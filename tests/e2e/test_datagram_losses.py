@@ -86,7 +86,7 @@ def test_what_is_lost_was_in_a_killed_workers_hands(datagrams, tmp_path, accept,
     Workers are killed under load; every id without an answer was begun by one that was killed.
     """
     server = datagrams("4", "--accept", accept, source=RECORDED, bind=bind).ready(4)
-    killed = []
+    killed: list[int] = []
 
     with DatagramLoad(server.address, clients=6) as load:
         load.more(60)
@@ -119,7 +119,6 @@ def victim_of(tmp_path, living):
 
 
 @pytest.mark.windows
-@pytest.mark.seldom
 @each_accept
 def test_scaling_under_load_loses_nothing(datagrams, accept):
     """

@@ -14,7 +14,7 @@ import pytest
 
 from rig.clients import ask
 from rig.datagrams import ask_datagram, connect_datagram
-from rig.systems import each_method, on_posix, on_windows, seldom
+from rig.systems import each_method, on_posix, on_windows
 from rig.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.windows]
@@ -107,7 +107,7 @@ def test_datagrams_are_answered_on_every_address(echo, bind, accept, start_metho
     [
         on_posix("udp://0.0.0.0:0", "udp://127.0.0.5:{}"),
         ("udp://0.0.0.0:0", "udp://127.0.0.1:{}"),
-        seldom("udp://[::]:0", "udp://[::1]:{}"),
+        ("udp://[::]:0", "udp://[::1]:{}"),
     ],
 )
 @pytest.mark.parametrize(
@@ -202,10 +202,10 @@ def test_several_addresses_at_once(serve, runtime):
 @pytest.mark.parametrize(
     ("bind", "size"),
     [
-        seldom("udp://127.0.0.1:0", 0),
+        ("udp://127.0.0.1:0", 0),
         ("udp://127.0.0.1:0", 65_507),
-        seldom("udp://0.0.0.0:0", 65_507),
-        seldom("udp://[::1]:0", 65_507),
+        ("udp://0.0.0.0:0", 65_507),
+        ("udp://[::1]:0", 65_507),
         on_posix("unixgram:{path}", 0),
         on_posix("unixgram:{path}", 200_000),
     ],
@@ -234,7 +234,6 @@ def test_an_answer_that_is_too_long_is_the_handlers_error(echo):
     assert ask_datagram(server.address, b"70000") in refused
 
 
-@pytest.mark.seldom
 def test_an_answer_after_the_handlers_return_is_an_error(echo):
     """
     reply() works while the handler runs, as often as it likes.
@@ -293,7 +292,6 @@ def test_an_exception_is_logged_and_counted_and_the_worker_lives(echo):
     assert 1 == server.status()["totals"]["failed"]
 
 
-@pytest.mark.seldom
 def test_threads_take_datagrams_side_by_side(echo):
     """
     ``--threads 3``: three are in progress in one worker, the fourth waits; the peer is shown.
@@ -339,7 +337,7 @@ def test_no_idle_worker_is_much_busier_than_the_mean(echo, host, accept, bind, m
 
     def share():
         with connect_datagram(server.address) as client:
-            taken = Counter()
+            taken: Counter[int] = Counter()
             for _ in range(300):
                 client.send(b"x")
                 taken[pid_of(client.recv(100))] += 1
@@ -352,7 +350,7 @@ def test_no_idle_worker_is_much_busier_than_the_mean(echo, host, accept, bind, m
     assert any(share() <= most for _ in range(10))
 
 
-@pytest.mark.parametrize("base", ["DatagramRequestHandler", seldom("BaseRequestHandler")])
+@pytest.mark.parametrize("base", ["DatagramRequestHandler", "BaseRequestHandler"])
 @pytest.mark.parametrize(
     "bind", [on_posix("udp://0.0.0.0:0"), "udp://127.0.0.1:0", on_posix("unixgram:{path}")]
 )
@@ -418,7 +416,7 @@ HAS = "serves datagrams; its addresses are udp://HOST:PORT and unixgram:PATH"
 @pytest.mark.parametrize(
     ("source", "binds", "sentence"),
     [
-        seldom(ECHO, ["tcp://127.0.0.1:0"], HAS),
+        (ECHO, ["tcp://127.0.0.1:0"], HAS),
         on_posix(ECHO, ["udp://127.0.0.1:0", "tcp://127.0.0.1:0"], HAS),
         (STREAM, ["udp://127.0.0.1:0"], NEEDS),
         on_posix(STREAM_REQUESTS, ["udp://127.0.0.1:0"], NEEDS),

@@ -187,7 +187,7 @@ def test_nothing_survives_a_killed_arbiter_but_what_is_in_progress(serve, accept
         server.kill_arbiter()
 
         for pid in idle - {busy}:
-            until(lambda pid=pid: not server.is_alive(pid), what=f"the end of {pid}")
+            server.until_ended(pid)
         client.sendall(b"still served")
         assert b"still served" == client.recv(100)
         assert server.is_alive(busy)

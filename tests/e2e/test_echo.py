@@ -28,7 +28,6 @@ def test_five_processes_serve_one_socket(start, host):
     until(lambda: {server.pid} == set(map(host.parent_of, pids)), what="children of the arbiter")
 
 
-@pytest.mark.seldom
 def test_its_defaults_are_those_of_the_contract(start):
     """
     Without options it is called echo, and has five workers.

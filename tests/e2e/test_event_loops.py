@@ -15,7 +15,7 @@ from e2e.loops import SOURCES, STREAM, each_kind, each_loop, each_pair
 from rig.clients import Held, Load, connect, read_all, read_line
 from rig.handlers import PID_ECHO
 from rig.processes import cpu_seconds, status_field
-from rig.systems import each_accept, each_method, seldom
+from rig.systems import each_accept, each_method
 from rig.waiting import pause, stays, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.windows]
@@ -82,7 +82,7 @@ def _exchanged(client, data):
 
 
 @each_loop
-@pytest.mark.parametrize("order", [b"raise", seldom(b"exit"), seldom(b"cancel")])
+@pytest.mark.parametrize("order", [b"raise", b"exit", b"cancel"])
 def test_a_handler_that_raises_is_logged_and_the_worker_lives_on(serve, loop, order):
     """
     The exception is in the log with its traceback, the connection closed and counted as failed.
@@ -128,7 +128,6 @@ def test_a_protocol_that_raises_is_logged_and_counted(serve, loop):
     until(lambda: server.status()["totals"]["handled"] == 2, what="both counted as handled")
 
 
-@pytest.mark.seldom
 @each_loop
 def test_protocols_of_every_make_are_counted_to_their_end(serve, loop):
     """
@@ -183,7 +182,6 @@ def _answer_or_reset(server):
         return b""
 
 
-@pytest.mark.seldom
 def test_what_a_callback_raises_is_in_the_log(serve):
     """
     An exception that belongs to no connection is an ``event loop error``, and harms none.
@@ -292,7 +290,7 @@ def test_killed_workers_are_replaced_under_load(serve, kind, loop):
             victim = next(iter(server.pids()))
             killed.append(victim)
             server.kill(victim)
-            until(lambda victim=victim: victim not in server.pids(), what="its end")
+            server.until_replaced(victim)
             server.ready(3)
 
     assert 0 == load.refused
@@ -314,7 +312,6 @@ def test_a_stop_under_load_loses_nothing(serve, kind, loop):
     assert [] == load.failures
 
 
-@pytest.mark.seldom
 @each_pair
 def test_scaling_up_and_down_under_load_loses_nothing(serve, kind, loop):
     """
@@ -350,7 +347,6 @@ def test_a_draining_worker_finishes_what_it_holds(serve, loop):
     assert ["exit 0"] * 2 == [event["status"] for event in server.all("worker exited")]
 
 
-@pytest.mark.seldom
 @each_loop
 def test_after_the_graceful_time_held_connections_end(serve, loop):
     """
@@ -478,7 +474,6 @@ def _spent_in_a_second(server):
     return sum(cpu_seconds(pid) for pid in pids) - before
 
 
-@pytest.mark.seldom
 @each_method
 @each_accept
 def test_a_default_timeout_is_for_the_users_sockets_alone(serve, start_method, accept):
@@ -496,7 +491,6 @@ def test_a_default_timeout_is_for_the_users_sockets_alone(serve, start_method, a
     assert [] == server.all("worker exited")
 
 
-@pytest.mark.seldom
 @each_kind
 def test_a_default_timeout_harms_no_event_loop(serve, kind):
     """
@@ -512,7 +506,7 @@ def test_a_default_timeout_harms_no_event_loop(serve, kind):
 
 
 @each_loop
-@pytest.mark.parametrize("slots", [seldom("pass"), '__slots__ = ("transport",)'])
+@pytest.mark.parametrize("slots", ["pass", '__slots__ = ("transport",)'])
 def test_a_protocol_may_hand_over_to_another(serve, loop, slots):
     """
     After ``set_protocol`` the end of the connection is still heard, and its place free again.
@@ -551,7 +545,7 @@ def test_a_protocol_may_hand_over_to_another(serve, loop, slots):
 
 
 @each_loop
-@pytest.mark.parametrize("slots", [seldom("pass"), '__slots__ = ("transport",)'])
+@pytest.mark.parametrize("slots", ["pass", '__slots__ = ("transport",)'])
 def test_what_the_user_cancels_or_exits_harms_no_other_connection(serve, loop, slots):
     """
     SystemExit in a protocol is its own failure; and our tasks outlast ``all_tasks`` cancelled.
@@ -631,7 +625,6 @@ def _make_certificate(path):
     subprocess.run(words, cwd=path, check=True, capture_output=True)
 
 
-@pytest.mark.seldom
 @each_loop
 def test_a_client_that_reads_nothing_is_left_after_a_while(serve, loop):
     """
@@ -650,7 +643,6 @@ def test_a_client_that_reads_nothing_is_left_after_a_while(serve, loop):
     assert [] == server.all("worker hung")
 
 
-@pytest.mark.seldom
 @each_loop
 def test_a_client_that_reads_slowly_gets_all(serve, loop, host):
     """

@@ -287,7 +287,8 @@ def test_a_killed_worker_takes_nothing_along_that_was_answered(store):
     """
     server = store("-w", "3").ready(3)
     over = threading.Event()
-    answered, unsure = [], []
+    answered: list[bytes] = []
+    unsure: list[bytes] = []
 
     def count():
         while not over.is_set():
@@ -302,10 +303,12 @@ def test_a_killed_worker_takes_nothing_along_that_was_answered(store):
             except OSError:
                 unsure.append(b"")
 
+    def more_than(goal):
+        until(lambda: len(answered) > goal, what="answers")
+
     with in_background(*[count] * 4):
         for killed in range(1, 6):
-            goal = len(answered) + 100
-            until(lambda goal=goal: len(answered) > goal, what="answers")
+            more_than(len(answered) + 100)
             os.kill(server.workers()[killed % 3], signal.SIGKILL)
             server.wait_for("worker exited", count=killed, cause="crashed")
             server.ready(3)

@@ -642,7 +642,7 @@ def test_only_what_a_killed_program_held_is_lost(start, tmp_path):
     kill -9 under load, five times: each failure is of a killed worker, and the pool is whole.
     """
     server = start("exec", "-w", "3", "--", compiled(tmp_path), "{fd}").ready(3)
-    killed = set()
+    killed: set[int] = set()
 
     with Load(server.address, clients=6) as load:
         for count in range(1, 6):

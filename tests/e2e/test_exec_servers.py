@@ -106,7 +106,7 @@ def _all_answer(server, foreign):
     Each worker holds the same socket, and with enough clients at once each answers.
     """
     pids = server.pids()
-    answered = set()
+    answered: set[int] = set()
 
     def look():
         with ThreadPoolExecutor(12) as clients:

@@ -47,7 +47,6 @@ def _busiest_share(server):
     return max(taken.values()) / (CONNECTIONS / WORKERS)
 
 
-@pytest.mark.seldom
 @each_accept
 def test_workers_are_told_how_they_accept(serve, accept):
     """

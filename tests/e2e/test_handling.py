@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from rig.clients import PATIENCE, Load, ask, connect, read_all, read_line, reset
-from rig.systems import each_accept, each_method, on_posix, seldom
+from rig.systems import each_accept, each_method, on_posix
 from rig.waiting import pause, stays, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.windows]
@@ -34,9 +34,9 @@ def handle(connection, address):
     [
         on_posix(b"raise", "ValueError('on purpose')", "1"),
         (b"raise", "ValueError('on purpose')", "3"),
-        seldom(b"exit", "SystemExit(5)", "1"),
+        (b"exit", "SystemExit(5)", "1"),
         on_posix(b"exit", "SystemExit(5)", "3"),
-        seldom(b"interrupt", "KeyboardInterrupt()", "1"),
+        (b"interrupt", "KeyboardInterrupt()", "1"),
         on_posix(b"group", "ExceptionGroup", "1"),
     ],
 )
@@ -242,7 +242,6 @@ def test_a_program_may_use_the_listeners_itself(serve):
     assert {"exit 0"} == {event["status"] for event in server.all("worker exited")}
 
 
-@pytest.mark.seldom
 def test_a_program_is_not_ready_before_it_says_so(serve):
     """
     What it prepares counts as its boot.
@@ -330,7 +329,6 @@ def test_a_handler_may_keep_a_thread_at_work(serve, start_method):
     assert "finished" == (server.directory / "trace").read_text()
 
 
-@pytest.mark.seldom
 @each_method
 def test_atexit_of_the_users_code_runs(serve, start_method):
     """
@@ -386,7 +384,6 @@ def test_what_a_handler_prints_appears(serve):
         assert b"printed by the handler" == out.read().rstrip()
 
 
-@pytest.mark.seldom
 def test_a_handler_that_keeps_the_connection_open_elsewhere_does_not_hold_the_client(serve):
     """
     prefork closes the connection when the handler returns.

@@ -171,7 +171,6 @@ def test_the_pid_is_in_the_pidfile_while_the_server_lives(serve, tmp_path):
     assert not path.exists()
 
 
-@pytest.mark.seldom
 @pytest.mark.windows
 def test_a_dead_servers_pidfile_is_taken_over(serve, tmp_path):
     """
@@ -185,7 +184,6 @@ def test_a_dead_servers_pidfile_is_taken_over(serve, tmp_path):
         server.stop()
 
 
-@pytest.mark.seldom
 @pytest.mark.windows
 def test_a_living_servers_pidfile_is_not_taken(serve, tmp_path):
     """

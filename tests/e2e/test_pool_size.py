@@ -125,7 +125,6 @@ def test_a_busy_worker_is_never_retired(serve):
         assert b"still here" == held.clients[0].recv(100)
 
 
-@pytest.mark.seldom
 def test_spare_workers_are_kept_ahead_of_the_load(serve):
     """
     ``--spare 3`` with two busy ones makes five.
@@ -149,7 +148,6 @@ def test_threads_count_as_capacity(serve):
         assert 2 == server.status()["pool"]["target"]
 
 
-@pytest.mark.seldom
 def test_why_tells_the_numbers_behind_each_change(serve):
     """
     ``prefork why`` has the decision in words, and what it was taken from.
@@ -173,7 +171,6 @@ def test_why_tells_the_numbers_behind_each_change(serve):
     assert "want" in server.operate("why").stdout
 
 
-@pytest.mark.seldom
 def test_a_slow_boot_does_not_overshoot(serve):
     """
     Workers that are starting count as capacity: three waiting clients make three, and a spare.
@@ -198,7 +195,6 @@ def test_a_slow_boot_does_not_overshoot(serve):
     assert len(server.all("worker started")) <= 5
 
 
-@pytest.mark.seldom
 @pytest.mark.parametrize("workers", [on_posix(200), on_windows(30)])
 def test_a_big_pool_comes_and_goes(serve, workers):
     """

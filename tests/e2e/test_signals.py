@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import partial
 
 import pytest
 
@@ -62,7 +63,7 @@ def test_usr1_opens_the_log_anew_in_arbiter_and_workers(serve, tmp_path):
     server.signal(signal.SIGUSR1)
     until(server.log.path.exists, what="a new log")
     for pid in server.pids():
-        until(lambda pid=pid: _writes_to(pid, server.log.path), what=f"the new log of {pid}")
+        until(partial(_writes_to, pid, server.log.path), what=f"the new log of {pid}")
     size = old.stat().st_size
     answered = {int(server.ask()) for _ in range(6)}
     until(lambda: server.log.path.read_text().count("a line of the worker's") >= 6)

@@ -216,7 +216,6 @@ def test_a_stop_while_workers_boot_ends_them(serve, start_method):
     assert not any(server.is_alive(pid) for pid in server.family())
 
 
-@pytest.mark.seldom
 @each_method
 def test_a_server_without_any_worker_stops(serve, start_method):
     """

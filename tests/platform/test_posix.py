@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 
 import msgspec
 import pytest
@@ -87,7 +88,7 @@ class World:
     def hear(self, child):
         """Return the next message of ``child``."""
         if not hasattr(self, "heard"):
-            self.heard = {}
+            self.heard: dict[int, list] = {}
         queue = self.heard.setdefault(id(child), [])
         while not queue:
             data = child.channel.recv(4096)
@@ -98,7 +99,7 @@ class World:
 
     def notices(self, count=1):
         """Return the next ``count`` notices."""
-        found = []
+        found: list = []
 
         def look():
             found.extend(self.backend.reap(refresh=lambda: None))
@@ -167,7 +168,11 @@ def test_a_mold_forks_workers_that_are_our_children(world):
         world.hear(c) for c in children
     ]
     for child in children:
-        until(lambda child=child: parent_of(child.pid) == os.getpid(), what="our child")
+        until(partial(_is_ours, child), what="our child")
+
+
+def _is_ours(child):
+    return parent_of(child.pid) == os.getpid()
 
 
 def test_a_drained_worker_exits_with_0(world):

@@ -18,7 +18,7 @@ def connect(address: str, patience: float = PATIENCE) -> socket.socket:
     if address.startswith("unix:"):
         path = address.removeprefix("unix:")
         client = socket.socket(socket.AF_UNIX)
-        where: object = "\0" + path[1:] if path.startswith("@") else path
+        where: str | tuple[str, int] = "\0" + path[1:] if path.startswith("@") else path
     else:
         host, _, port = address.removeprefix("tcp://").rpartition(":")
         client = socket.socket(socket.AF_INET6 if "[" in host else socket.AF_INET)

@@ -19,7 +19,7 @@ def connect_datagram(
         client = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         if not anonymous:
             client.bind("")  # an abstract name that the kernel chooses
-        where: object = "\0" + rest[1:] if rest.startswith("@") else rest
+        where: str | tuple[str, int] = "\0" + rest[1:] if rest.startswith("@") else rest
     else:
         host, _, port = rest.removeprefix("//").rpartition(":")
         family = socket.AF_INET6 if "[" in host else socket.AF_INET

@@ -184,6 +184,10 @@ class Server:
 
         until(right, limit or self.patience, f"a pool with {wanted}")
 
+    def until_replaced(self, pid: int) -> None:
+        """Wait until ``pid`` is none of the workers."""
+        until(lambda: pid not in self.pids(), self.patience, f"the end of {pid}")
+
     def family(self) -> list[int]:
         """Return every process of it that the log knows, the arbiter first."""
         return [self.pid, *self._children()]
@@ -234,6 +238,10 @@ class Server:
     def is_alive(self, pid: int) -> bool:
         """Tell whether ``pid``, of which log or status told, runs."""
         return self.host.is_alive(pid)
+
+    def until_ended(self, pid: int) -> None:
+        """Wait until ``pid`` runs no more."""
+        until(lambda: not self.is_alive(pid), self.patience, f"the end of {pid}")
 
     def kill(self, pid: int) -> None:
         """End a process of it, and give it no chance to notice."""

@@ -18,11 +18,6 @@ def on_windows(*values: object) -> ParameterSet:
     return pytest.param(*values, marks=pytest.mark.windows_only)
 
 
-def seldom(*values: object) -> ParameterSet:
-    """Return the case ``values``, which adds little on Windows, where each takes its time."""
-    return pytest.param(*values, marks=pytest.mark.seldom)
-
-
 each_accept = pytest.mark.parametrize(
     "accept", [on_posix("blocking"), on_posix("exclusive"), "mutex"]
 )

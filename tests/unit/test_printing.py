@@ -4,6 +4,7 @@ import itertools
 import time
 from collections import Counter
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -65,10 +66,11 @@ def flooded():
     """
     Three programs that print without end, and their log.
     """
-    log, watch = SlowLog(), Watch()
+    log: Any = SlowLog()
+    watch = Watch()
     printing = Printing(log, watch, time.monotonic)
     for slot in range(3):
-        child = SimpleNamespace(slot=slot, generation=1, pid=100 + slot)
+        child: Any = SimpleNamespace(slot=slot, generation=1, pid=100 + slot)
         printing.add(child, [Output("stdout", Flood(slot))])
     return log, watch, printing
 

@@ -115,6 +115,7 @@ class Program:
     """
 
     def __init__(self, words: list[str], environment: dict[str, str]) -> None:
+        self._words = words
         self._mark = new_mark()
         self.process = subprocess.Popen(
             ["wine", *words],
@@ -186,7 +187,7 @@ class Program:
         print(self)  # pytest shows it on failure
 
     def __str__(self) -> str:
-        return "\n".join([f"--- {self.process.args}", *map(str, self.events), *self.output])
+        return "\n".join([f"--- {self._words}", *map(str, self.events), *self.output])
 
     def _hear(self, line: str) -> None:
         try:

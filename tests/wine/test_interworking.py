@@ -229,7 +229,6 @@ os._exit(3)
     assert "exit 3" == died["status"]
 
 
-@pytest.mark.seldom
 def test_a_flood_of_output_does_not_starve_the_supervision(run):
     """
     Two programs that print without end, and a third is replaced at once.

@@ -1,5 +1,7 @@
 """What only Windows has: named mutexes that others share, and a limit to what one can wait for."""
 
+from functools import partial
+
 import pytest
 
 from rig.clients import ask, connect, read_all
@@ -34,7 +36,7 @@ def test_a_hundred_children_are_watched(run_programs):
 
     for slot in (0, 63, 64, 99):
         server.kill(before[slot])
-        took = elapsed(lambda slot=slot: server.wait_for("worker exited", slot=slot))
+        took = elapsed(partial(server.wait_for, "worker exited", slot=slot))
         print(f"noticed after {took * 1000:.0f} ms")
         assert took < 1
     server.ready(100)

@@ -2,6 +2,7 @@
 
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ def test_the_loops_of_windows_are_refused(loop):
     """
     Whatever ``concurrency`` is, the sentence says what is here.
     """
-    settings = SimpleNamespace(loop=loop, concurrency=1_000_000)
+    settings: Any = SimpleNamespace(loop=loop, concurrency=1_000_000)
 
     with pytest.raises(HandlerError, match=f"loop = {loop} is one of Windows; here are asyncio"):
         check_loop(settings)
@@ -25,4 +26,6 @@ def test_asyncios_own_loop_is_always_there():
     """
     Nothing is imported for it.
     """
-    assert check_loop(SimpleNamespace(loop="asyncio", concurrency=1)) is None
+    settings: Any = SimpleNamespace(loop="asyncio", concurrency=1)
+
+    assert check_loop(settings) is None
