@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from e2e.evenness import busiest_share
 from e2e.loops import SOURCES, STREAM, each_kind, each_loop, each_pair
 from rig.clients import connect, read_line
 from rig.waiting import until
@@ -16,19 +17,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.windows]
 @each_pair
 def test_idle_workers_share_evenly(serve, kind, loop):
     """
-    Of 300 connections the busiest of six workers takes hardly more than a sixth.
+    Of 120 connections the busiest of six workers takes hardly more than a sixth.
     """
     server = serve("-w", "6", "--loop", loop, source=SOURCES[kind]).ready(6)
 
-    shares = (_busiest_share(server) for _ in range(3))
-
-    assert any(share <= 1.15 for share in shares)
-
-
-def _busiest_share(server):
-    taken = Counter(server.ask() for _ in range(300))
-    assert 6 == len(taken)
-    return max(taken.values()) / 50
+    assert busiest_share(server, server.ask) <= 1.15
 
 
 @each_loop

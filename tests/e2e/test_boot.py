@@ -5,7 +5,7 @@ import pytest
 from rig.systems import each_method, on_posix
 from rig.waiting import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.windows]
+pytestmark = [pytest.mark.slow, pytest.mark.windows, pytest.mark.versions]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from rig.processes import cpu_seconds, status_field
-from rig.waiting import pause
+from rig.waiting import pause, until
 
 pytestmark = pytest.mark.slow
 
@@ -27,19 +27,19 @@ def test_an_idle_server_sleeps(serve, workers):
     assert round(cpu_seconds(server.pid) - used, 2) <= 0.02  # two clock ticks
 
 
-def test_idle_workers_sleep_too(serve):
+@pytest.mark.parametrize("accept", ["blocking", "exclusive", "mutex"])
+def test_idle_workers_sleep_too(serve, accept):
     """
     Nobody polls: a worker that waits is not woken at all.
     """
-    for accept in ("blocking", "exclusive", "mutex"):
-        server = serve("-w", "3", "--accept", accept).ready(3)
-        pause(0.3)  # until each waits where it will wait
-        before = [_woken(pid) for pid in server.pids()]
+    server = serve("-w", "3", "--accept", accept).ready(3)
+    until(lambda: all(map(server.host.is_asleep, server.pids())), what="idle workers")
+    pause(0.3)  # until each waits where it will wait
+    before = [_woken(pid) for pid in server.pids()]
 
-        pause(1)
+    pause(1)
 
-        assert before == [_woken(pid) for pid in server.pids()]
-        server.stop()
+    assert before == [_woken(pid) for pid in server.pids()]
 
 
 def _woken(pid):

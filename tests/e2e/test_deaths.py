@@ -13,6 +13,7 @@ from rig.waiting import until
 pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     ("accept", "kills"),
     [
@@ -88,6 +89,7 @@ def test_a_killed_holder_of_the_mutex_does_not_stop_the_others(serve, options, r
         server.ready(3)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     ("action", "status"),
     [
@@ -150,6 +152,7 @@ def test_what_dead_workers_counted_stays_in_the_totals(serve):
     assert 1 == sum(worker["accepted"] for worker in server.status()["workers"])
 
 
+@pytest.mark.versions
 @pytest.mark.posix
 def test_a_killed_mold_is_started_again(serve):
     """
@@ -169,6 +172,7 @@ def test_a_killed_mold_is_started_again(serve):
     assert server.ask(b"x").endswith(b"x")
 
 
+@pytest.mark.versions
 @pytest.mark.posix
 @pytest.mark.parametrize(
     ("accept", "start_method"),

@@ -9,7 +9,7 @@ from rig.clients import connect, in_background, read_all
 from rig.processes import title_of
 from rig.waiting import stays, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.windows]
+pytestmark = [pytest.mark.slow, pytest.mark.windows, pytest.mark.versions]
 
 SIZE = 64 << 20
 CHUNK = 1 << 20

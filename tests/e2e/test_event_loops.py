@@ -21,6 +21,7 @@ from rig.waiting import pause, stays, until
 pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 
+@pytest.mark.versions
 @each_pair
 def test_many_connections_are_held_by_few_workers(serve, kind, loop):
     """
@@ -81,6 +82,7 @@ def _exchanged(client, data):
     return bytes(received)
 
 
+@pytest.mark.versions
 @each_loop
 @pytest.mark.parametrize("order", [b"raise", b"exit", b"cancel"])
 def test_a_handler_that_raises_is_logged_and_the_worker_lives_on(serve, loop, order):
@@ -128,6 +130,7 @@ def test_a_protocol_that_raises_is_logged_and_counted(serve, loop):
     until(lambda: server.status()["totals"]["handled"] == 2, what="both counted as handled")
 
 
+@pytest.mark.versions
 @each_loop
 def test_protocols_of_every_make_are_counted_to_their_end(serve, loop):
     """
@@ -182,6 +185,7 @@ def _answer_or_reset(server):
         return b""
 
 
+@pytest.mark.versions
 def test_what_a_callback_raises_is_in_the_log(serve):
     """
     An exception that belongs to no connection is an ``event loop error``, and harms none.
@@ -197,6 +201,7 @@ def test_what_a_callback_raises_is_in_the_log(serve):
     assert "ZeroDivisionError" in event["error"]
 
 
+@pytest.mark.versions
 @each_loop
 @each_method
 @pytest.mark.parametrize(("order", "function"), [(b"sleep", "sleeps"), (b"c", "computes_in_c")])
@@ -257,6 +262,7 @@ def test_a_suspended_loop_is_replaced(serve):
     assert "hung" == server.wait_for("worker exited", pid=stopped)["cause"]
 
 
+@pytest.mark.versions
 @each_loop
 def test_a_dump_shows_the_tasks_and_does_no_harm(serve, loop):
     """
@@ -298,6 +304,7 @@ def test_killed_workers_are_replaced_under_load(serve, kind, loop):
     assert len(load.failures) <= 8 * len(killed)
 
 
+@pytest.mark.versions
 @each_pair
 def test_a_stop_under_load_loses_nothing(serve, kind, loop):
     """
@@ -328,6 +335,7 @@ def test_scaling_up_and_down_under_load_loses_nothing(serve, kind, loop):
     assert ([], 0) == (load.failures, load.refused)
 
 
+@pytest.mark.versions
 @each_loop
 def test_a_draining_worker_finishes_what_it_holds(serve, loop):
     """
@@ -360,6 +368,7 @@ def test_after_the_graceful_time_held_connections_end(serve, loop):
         assert b"" == held.clients[0].recv(1)
 
 
+@pytest.mark.versions
 @pytest.mark.posix
 @each_loop
 @each_method
@@ -505,6 +514,7 @@ def test_a_default_timeout_harms_no_event_loop(serve, kind):
     assert server.ask(b"x").endswith(b"x")
 
 
+@pytest.mark.versions
 @each_loop
 @pytest.mark.parametrize("slots", ["pass", '__slots__ = ("transport",)'])
 def test_a_protocol_may_hand_over_to_another(serve, loop, slots):
@@ -544,6 +554,7 @@ def test_a_protocol_may_hand_over_to_another(serve, loop, slots):
     assert 0 == server.stop()
 
 
+@pytest.mark.versions
 @each_loop
 @pytest.mark.parametrize("slots", ["pass", '__slots__ = ("transport",)'])
 def test_what_the_user_cancels_or_exits_harms_no_other_connection(serve, loop, slots):
@@ -586,6 +597,7 @@ def test_what_the_user_cancels_or_exits_harms_no_other_connection(serve, loop, s
     assert 0 == server.stop()
 
 
+@pytest.mark.versions
 @each_loop
 def test_a_stream_can_become_tls(serve, tmp_path, loop):
     """

@@ -61,6 +61,7 @@ def worker(server, slot=0):
 # What a program gets
 
 
+@pytest.mark.versions
 def test_a_program_gets_its_sockets_and_tokens(run):
     """
     {fd:N} is the N-th address, {port} the first port; LISTEN_FDS passes all; other braces stay.
@@ -88,6 +89,7 @@ def test_a_program_gets_its_sockets_and_tokens(run):
     assert [first, second, first, second] == ports
 
 
+@pytest.mark.versions
 def test_a_program_starts_as_from_a_shell(run):
     """
     Nothing is open but its streams and sockets, no signal is ignored or blocked, input is empty.
@@ -439,6 +441,7 @@ wait()
 # What it prints
 
 
+@pytest.mark.versions
 def test_output_is_logged_line_by_line(run):
     """
     Long lines go on in the next, other bytes are replaced, last words come before the exit.
@@ -593,6 +596,7 @@ wait(0.2)
             server.kill(pid)
 
 
+@pytest.mark.versions
 def test_programs_end_with_the_arbiter(start, tmp_path):
     """
     The arbiter is killed: the kernel sends the stop signal, and the port is free.

@@ -29,6 +29,7 @@ def handle(connection, address):
 """
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     ("what", "error", "threads"),
     [
@@ -92,6 +93,7 @@ def test_clients_that_vanish_from_the_queue_do_no_harm(serve, accept):
     assert 0 == server.stop()
 
 
+@pytest.mark.versions
 @each_accept
 def test_threads_serve_as_many_at_once(serve, accept):
     """
@@ -151,6 +153,7 @@ def _hears_nothing(client):
     return False
 
 
+@pytest.mark.versions
 @each_method
 def test_a_socketserver_handler(serve, start_method):
     """
@@ -281,6 +284,7 @@ def test_a_program_that_raises_is_replaced(serve):
     assert b"fine" == server.ask(b"x")
 
 
+@pytest.mark.versions
 @pytest.mark.posix
 def test_a_handler_may_start_processes_and_wait_for_them(serve):
     """
@@ -304,6 +308,7 @@ def test_a_handler_may_start_processes_and_wait_for_them(serve):
         assert 0 == server.stop()
 
 
+@pytest.mark.versions
 @each_method
 def test_a_handler_may_keep_a_thread_at_work(serve, start_method):
     """
@@ -329,6 +334,7 @@ def test_a_handler_may_keep_a_thread_at_work(serve, start_method):
     assert "finished" == (server.directory / "trace").read_text()
 
 
+@pytest.mark.versions
 @each_method
 def test_atexit_of_the_users_code_runs(serve, start_method):
     """
@@ -352,6 +358,7 @@ def test_atexit_of_the_users_code_runs(serve, start_method):
     assert all((server.directory / f"left-{pid}").exists() for pid in pids)
 
 
+@pytest.mark.versions
 @pytest.mark.posix
 def test_forked_workers_do_not_share_their_chance(serve):
     """
@@ -398,6 +405,7 @@ def test_a_handler_that_keeps_the_connection_open_elsewhere_does_not_hold_the_cl
         assert b"bye" == read_all(client)
 
 
+@pytest.mark.versions
 def test_serve_from_python(write, start, host):
     """
     ``prefork.serve(handle, workers=2)`` with a function of the script itself.
@@ -424,6 +432,7 @@ def test_serve_from_python(write, start, host):
     assert 0 == server.stop()
 
 
+@pytest.mark.versions
 def test_the_server_of_a_script_ends_with_it(write, start, host):
     """
     kill -9 of the script that called ``prefork.serve``: the server stops, the port is free.

@@ -8,7 +8,7 @@ from rig.clients import Load, connect, read_line
 from rig.systems import on_posix
 from rig.waiting import stays, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.windows]
+pytestmark = [pytest.mark.slow, pytest.mark.windows, pytest.mark.versions]
 
 HANGS = """
 import itertools, os, re, threading

@@ -96,6 +96,7 @@ def test_nothing_of_the_service_manager_reaches_a_worker(serve, start_method):
     assert [] == [name for name in names if name.startswith(("LISTEN_", "NOTIFY_", "WATCHDOG_"))]
 
 
+@pytest.mark.versions
 @needs_root
 @each_method
 def test_workers_give_up_root(start, hall, start_method):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from functools import partial
 
 import pytest
@@ -65,10 +66,16 @@ def test_usr1_opens_the_log_anew_in_arbiter_and_workers(serve, tmp_path):
     for pid in server.pids():
         until(partial(_writes_to, pid, server.log.path), what=f"the new log of {pid}")
     size = old.stat().st_size
-    answered = {int(server.ask()) for _ in range(6)}
-    until(lambda: server.log.path.read_text().count("a line of the worker's") >= 6)
+    everybody, answered = server.pids(), Counter[int]()
 
-    assert server.pids() == answered
+    def everybody_answered():
+        answered[int(server.ask())] += 1
+        return everybody == answered.keys()
+
+    until(everybody_answered, what="an answer of each worker")
+    text = server.log.path.read_text
+    until(lambda: text().count("a line of the worker's") >= answered.total(), what="all lines")
+
     assert "logs reopened" in server.log.path.read_text()
     assert size == old.stat().st_size
     server.stop()

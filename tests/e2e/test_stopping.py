@@ -14,6 +14,7 @@ from rig.waiting import until
 pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     ("accept", "start_method"),
     [
@@ -162,6 +163,7 @@ def test_a_second_term_is_still_graceful(serve):
     assert 0 == server.wait()
 
 
+@pytest.mark.versions
 @pytest.mark.posix
 def test_ctrl_c_reaches_the_arbiter_alone(serve):
     """
@@ -196,6 +198,7 @@ def test_a_worker_leaves_only_when_the_arbiter_says_so(serve, signum):
     assert {pid} == server.pids()
 
 
+@pytest.mark.versions
 @each_method
 def test_a_stop_while_workers_boot_ends_them(serve, start_method):
     """
