@@ -428,7 +428,7 @@ def test_serve_from_python(write, start, host):
     )
     server = start("--name", "api", command=host.python(host.shown(script), "api")).ready(2)
 
-    assert {int(server.ask()) for _ in range(4)} == server.pids()
+    assert {int(answer) for answer in server.answers_of_all()} == server.pids()
     assert 0 == server.stop()
 
 

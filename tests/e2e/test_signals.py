@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections import Counter
 from functools import partial
 
 import pytest
@@ -66,15 +65,9 @@ def test_usr1_opens_the_log_anew_in_arbiter_and_workers(serve, tmp_path):
     for pid in server.pids():
         until(partial(_writes_to, pid, server.log.path), what=f"the new log of {pid}")
     size = old.stat().st_size
-    everybody, answered = server.pids(), Counter[int]()
-
-    def everybody_answered():
-        answered[int(server.ask())] += 1
-        return everybody == answered.keys()
-
-    until(everybody_answered, what="an answer of each worker")
+    answers = server.answers_of_all()
     text = server.log.path.read_text
-    until(lambda: text().count("a line of the worker's") >= answered.total(), what="all lines")
+    until(lambda: text().count("a line of the worker's") >= len(answers), what="all lines")
 
     assert "logs reopened" in server.log.path.read_text()
     assert size == old.stat().st_size

@@ -209,6 +209,17 @@ class Server:
     def ask_at(self, address: str, message: bytes = b"") -> bytes:
         return ask(address, message)
 
+    def answers_of_all(self) -> list[bytes]:
+        """Ask until every worker has answered with its pid and more; return all the answers."""
+        everybody, answers = self.pids(), list[bytes]()
+
+        def all_answered() -> bool:
+            answers.append(self.ask())
+            return everybody <= {int(answer.split()[0]) for answer in answers}
+
+        until(all_answered, self.patience, f"answers of {everybody}")
+        return answers
+
     def connect(self) -> socket.socket:
         return connect(self.address)
 
