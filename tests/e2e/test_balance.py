@@ -14,6 +14,7 @@ from rig.waiting import until
 pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 
+@pytest.mark.essential
 @each_pair
 def test_idle_workers_share_evenly(serve, kind, loop):
     """
@@ -93,12 +94,12 @@ def test_concurrency_is_the_most_that_a_worker_holds(serve, loop):
             assert read_line(late).isdigit()
 
 
-@each_pair
-def test_the_pool_follows_the_connections_held(serve, kind, loop):
+@each_kind
+def test_the_pool_follows_the_connections_held(serve, kind):
     """
     Workers of ten connections each, for 5, 35 and again 5 held ones; one spare is kept.
     """
-    options = ["-w", "1..4", "--concurrency", "10", "--scale-down-delay", "0.5", "--loop", loop]
+    options = ["-w", "1..4", "--concurrency", "10", "--scale-down-delay", "0.5"]
     server = serve(*options, source=SOURCES[kind]).appear()
 
     with server.held() as held:
@@ -113,7 +114,7 @@ def test_the_pool_follows_the_connections_held(serve, kind, loop):
             client.sendall(b"still")
             assert b"still" == client.recv(10)
 
-    server.until_pool(ready=1 + 1 - 1, limit=20)
+    server.until_pool(ready=1)
     until(lambda: server.status()["pool"]["draining"] == 0, what="the end of those who left")
 
 
@@ -154,12 +155,12 @@ def test_uvloop_that_is_not_there_is_asked_for_in_vain(serve, write):
     assert other.ask(b"x").endswith(b"x")
 
 
-@each_pair
-def test_on_demand_means_no_worker_until_somebody_comes(serve, kind, loop):
+@each_kind
+def test_on_demand_means_no_worker_until_somebody_comes(serve, kind):
     """
     ``-w 0..2``: the first client starts a worker, and the last one's end ends it.
     """
-    options = ["-w", "0..2", "--scale-down-delay", "0.3", "--loop", loop]
+    options = ["-w", "0..2", "--scale-down-delay", "0.3"]
     server = serve(*options, source=SOURCES[kind]).appear()
     until(lambda: server.status()["state"] == "running", what="a server that runs")
     assert {} == server.workers()

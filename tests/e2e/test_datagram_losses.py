@@ -90,7 +90,7 @@ def test_what_is_lost_was_in_a_killed_workers_hands(datagrams, tmp_path, accept,
 
     with DatagramLoad(server.address, clients=6) as load:
         load.more(60)
-        for _ in range(12):
+        for _ in range(8):
             # One that has just begun something, so that it is well within its handler.
             victim = victim_of(tmp_path, server.pids() - set(killed))
             server.kill(victim)

@@ -72,6 +72,7 @@ def pid_of(answer):
     return int(answer.partition(b" ")[0])
 
 
+@pytest.mark.essential
 @pytest.mark.versions
 @pytest.mark.parametrize("bind", ADDRESSES)
 @pytest.mark.parametrize(

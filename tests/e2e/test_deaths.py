@@ -13,13 +13,14 @@ from rig.waiting import until
 pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 
+@pytest.mark.essential
 @pytest.mark.versions
 @pytest.mark.parametrize(
     ("accept", "kills"),
     [
-        on_posix("blocking", 20),
-        on_posix("exclusive", 20),
-        on_posix("mutex", 20),
+        on_posix("blocking", 10),
+        on_posix("exclusive", 10),
+        on_posix("mutex", 10),
         on_windows("mutex", 6),  # each costs a second there
     ],
 )
@@ -66,6 +67,7 @@ def test_a_successor_is_there_at_once(serve):
     assert median(waits) < 0.1  # 0.02 on a machine that does nothing else
 
 
+@pytest.mark.essential
 @pytest.mark.parametrize(
     ("options", "rounds"),
     [
@@ -199,6 +201,7 @@ def test_nothing_survives_a_killed_arbiter_but_what_is_in_progress(serve, accept
     server.all_gone()
 
 
+@pytest.mark.essential
 @pytest.mark.windows_only
 def test_nothing_at_all_survives_a_killed_arbiter(serve):
     """
@@ -246,6 +249,7 @@ def test_an_orphan_that_does_not_finish_is_ended(serve):
         until(lambda: not server.is_alive(busy), limit=5, what="the end of the orphan")
 
 
+@pytest.mark.essential
 def test_a_successor_takes_the_name_and_port_of_a_killed_server(serve):
     """
     At once, though clients were connected.

@@ -15,6 +15,7 @@ SIZE = 64 << 20
 CHUNK = 1 << 20
 
 
+@pytest.mark.essential
 def test_five_processes_serve_one_socket(start, host):
     """
     Five workers by default, children of the arbiter, each ready under a pid of its own.
@@ -50,6 +51,7 @@ def test_its_processes_say_what_they_are(start):
     assert "prefork: worker 0 of echo (generation 1)" == title_of(server.workers()[0])
 
 
+@pytest.mark.essential
 def test_each_client_is_told_of_in_the_log(start):
     """
     ``connected``, ``received`` and ``closed`` come with the worker's pid and the client's port.
@@ -69,6 +71,7 @@ def test_each_client_is_told_of_in_the_log(start):
     assert 5 == server.all("received")[0]["bytes"]
 
 
+@pytest.mark.essential
 def test_five_held_connections_are_on_five_processes_and_the_sixth_waits(start):
     """
     A busy worker accepts nothing; whoever waits is served as soon as one is free.

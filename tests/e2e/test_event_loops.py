@@ -15,12 +15,13 @@ from e2e.loops import SOURCES, STREAM, each_kind, each_loop, each_pair
 from rig.clients import Held, Load, connect, read_all, read_line
 from rig.handlers import PID_ECHO
 from rig.processes import cpu_seconds, status_field
-from rig.systems import each_accept, each_method
+from rig.systems import each_accept, each_method, on_posix, on_windows
 from rig.waiting import pause, stays, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 
+@pytest.mark.essential
 @pytest.mark.versions
 @each_pair
 def test_many_connections_are_held_by_few_workers(serve, kind, loop):
@@ -201,10 +202,18 @@ def test_what_a_callback_raises_is_in_the_log(serve):
     assert "ZeroDivisionError" in event["error"]
 
 
+@pytest.mark.essential
 @pytest.mark.versions
-@each_loop
-@each_method
-@pytest.mark.parametrize(("order", "function"), [(b"sleep", "sleeps"), (b"c", "computes_in_c")])
+@pytest.mark.parametrize(
+    ("loop", "start_method", "order", "function"),
+    [
+        on_posix("asyncio", "fork", b"sleep", "sleeps"),
+        ("asyncio", "spawn", b"c", "computes_in_c"),
+        on_posix("uvloop", "fork", b"c", "computes_in_c"),
+        on_posix("uvloop", "spawn", b"sleep", "sleeps"),
+        on_windows("selector", "spawn", b"sleep", "sleeps"),
+    ],
+)
 def test_a_stuck_loop_is_recorded_and_replaced(
     serve, host, tmp_path, loop, start_method, order, function
 ):
@@ -243,7 +252,7 @@ def test_idle_loops_and_lasting_connections_are_not_hung(serve, kind, loop):
 
     with server.held() as held:
         held.add(1)
-        assert stays(lambda: not server.all("worker hung"), 1.5)
+        assert stays(lambda: not server.all("worker hung"), 1.0)
         held.clients[0].sendall(b"hello")
         assert b"hello" == held.clients[0].recv(10)
 
@@ -304,6 +313,7 @@ def test_killed_workers_are_replaced_under_load(serve, kind, loop):
     assert len(load.failures) <= 8 * len(killed)
 
 
+@pytest.mark.essential
 @pytest.mark.versions
 @each_pair
 def test_a_stop_under_load_loses_nothing(serve, kind, loop):
@@ -335,6 +345,7 @@ def test_scaling_up_and_down_under_load_loses_nothing(serve, kind, loop):
     assert ([], 0) == (load.failures, load.refused)
 
 
+@pytest.mark.essential
 @pytest.mark.versions
 @each_loop
 def test_a_draining_worker_finishes_what_it_holds(serve, loop):
@@ -370,8 +381,7 @@ def test_after_the_graceful_time_held_connections_end(serve, loop):
 
 @pytest.mark.versions
 @pytest.mark.posix
-@each_loop
-@each_method
+@pytest.mark.parametrize(("loop", "start_method"), [("asyncio", "fork"), ("uvloop", "spawn")])
 def test_orphans_finish_and_leave_the_port(serve, loop, start_method):
     """
     When the arbiter is killed, nobody new is taken, and what is held is finished.
@@ -454,8 +464,7 @@ def _holds_one_more(held):
 
 
 @pytest.mark.posix
-@each_loop
-@each_method
+@pytest.mark.parametrize(("loop", "start_method"), [("asyncio", "spawn"), ("uvloop", "fork")])
 def test_who_still_holds_a_connection_sleeps_until_it_ends(serve, loop, start_method):
     """
     Neither a draining worker nor an orphan burns a processor for what it waits for.
@@ -494,7 +503,7 @@ def test_a_default_timeout_is_for_the_users_sockets_alone(serve, start_method, a
     server = serve(*options, source=source).ready(2)
     before = server.pids()
 
-    assert stays(lambda: server.pids() == before, 1.0)
+    assert stays(lambda: server.pids() == before, 0.6)
 
     assert server.ask(b"x").endswith(b"x")
     assert [] == server.all("worker exited")
@@ -509,7 +518,7 @@ def test_a_default_timeout_harms_no_event_loop(serve, kind):
     server = serve("-w", "2", source=source).ready(2)
     before = server.pids()
 
-    assert stays(lambda: server.pids() == before, 1.0)
+    assert stays(lambda: server.pids() == before, 0.6)
 
     assert server.ask(b"x").endswith(b"x")
 

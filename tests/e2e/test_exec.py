@@ -178,16 +178,16 @@ def test_who_is_not_ready_in_time_is_hung(run):
     --ready-after 0 waits for READY=1, for up to boot-timeout; EXTEND_TIMEOUT_USEC makes it longer.
     """
     source = """
-notify("EXTEND_TIMEOUT_USEC=4000000")
+notify("EXTEND_TIMEOUT_USEC=2000000")
 wait()
 """
-    options = ["--ready-after", "0", "--boot-timeout", "2", "--restart-intensity", "1"]
+    options = ["--ready-after", "0", "--boot-timeout", "1", "--restart-intensity", "1"]
     server = run("-w", "1", *options, source=source)
 
     assert 3 == server.wait()
     [exited] = server.all("worker exited")
     assert ("hung", "SIGABRT") == (exited["cause"], exited["status"])
-    assert 4 <= exited["after"] < 10
+    assert 2 <= exited["after"] < 8
     assert "starting" == server.all("worker hung")[0]["state"]
 
 
@@ -538,14 +538,14 @@ def test_who_does_not_heed_the_stop_signal_is_killed(run):
     After graceful-timeout; not before the time that it asks for.
     """
     source = """
-signal.signal(signal.SIGTERM, lambda *_: notify("EXTEND_TIMEOUT_USEC=3000000"))
+signal.signal(signal.SIGTERM, lambda *_: notify("EXTEND_TIMEOUT_USEC=2000000"))
 notify("READY=1")
 while True:
     wait()
 """
-    server = run("-w", "1", "--graceful-timeout", "1.5", source=source).ready()
+    server = run("-w", "1", "--graceful-timeout", "1", source=source).ready()
 
-    assert 3 <= elapsed(server.stop) < 8
+    assert 2 <= elapsed(server.stop) < 7
     [exited] = server.all("worker exited")
     assert ("SIGKILL", "stopped") == (exited["status"], exited["cause"])
 

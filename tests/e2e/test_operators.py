@@ -13,6 +13,7 @@ from rig.waiting import until
 pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 
+@pytest.mark.essential
 def test_status_is_the_object_of_the_contract(serve, host):
     """
     Every key of the contract is there, with the right numbers.
@@ -233,6 +234,7 @@ def test_stop_now_waits_for_nobody(serve):
     assert not server.is_alive(pid)
 
 
+@pytest.mark.essential
 def test_dump_shows_the_stacks_without_harm(serve, host):
     """
     Of all, or of one slot; the connection in progress goes on.

@@ -10,6 +10,7 @@ from rig.waiting import stays, until
 pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 
+@pytest.mark.essential
 def test_held_connections_are_all_served_within_a_second(serve, host):
     """
     ``1..8``: eight connections at once find eight workers, and one is left when they are gone.

@@ -14,6 +14,7 @@ from rig.waiting import until
 pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 
+@pytest.mark.essential
 @pytest.mark.versions
 @pytest.mark.parametrize(
     ("accept", "start_method"),
@@ -55,6 +56,7 @@ def test_term_under_load_on_a_unix_socket(serve, tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.essential
 @each_accept
 def test_who_waits_in_the_queue_is_served_before_the_end(serve, accept):
     """
@@ -77,6 +79,7 @@ def test_who_waits_in_the_queue_is_served_before_the_end(serve, accept):
     assert 0 == server.wait()
 
 
+@pytest.mark.essential
 @each_accept
 def test_a_held_connection_is_finished_before_the_end(serve, accept):
     """
@@ -131,6 +134,7 @@ def test_a_stop_at_once_waits_for_nobody(serve, signals):
     assert ("SIGKILL", "stopped") == _end_of(server, busy)
 
 
+@pytest.mark.essential
 def test_int_is_a_graceful_stop(serve):
     """
     The first Ctrl-C finishes what is in progress.

@@ -4,7 +4,7 @@ import pytest
 
 from wine import INSIDE, windows_path
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.essential]
 
 
 @pytest.mark.parametrize("module", sorted(path.name for path in INSIDE.glob("test_*.py")))

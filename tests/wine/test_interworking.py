@@ -113,6 +113,7 @@ def answers(address, count, at_once=1):
 # Programs of somebody else's under prefork
 
 
+@pytest.mark.essential
 def test_a_program_of_the_original_kind_is_supervised(serve_programs, sschild):
     """
     SSChild.exe, unchanged: five share the socket, one that is killed is replaced, there are more
@@ -155,6 +156,7 @@ def test_clients_do_not_notice_the_death_of_the_one_whose_turn_it_is(serve_progr
     server.ready(5)
 
 
+@pytest.mark.essential
 def test_nothing_outlives_an_arbiter_of_programs(serve_programs, sschild):
     """
     They know nothing of it, and end with it all the same.
@@ -338,6 +340,7 @@ def test_the_original_pair_works(parent, house, sschild):
     assert {b"hello\0": 200} == answers(address, 200)
 
 
+@pytest.mark.essential
 def test_a_worker_of_ours_runs_under_the_original_parent(guest, parent):
     """
     It starts ``SSChild <handle>`` five times: all serve, evenly, and outlive one another.
@@ -364,6 +367,7 @@ def test_a_worker_of_ours_runs_under_the_original_parent(guest, parent):
     assert {b"hello": 200} == answers(address, 200, at_once=4)
 
 
+@pytest.mark.essential
 def test_guests_and_originals_share_a_socket(guest, parent, house, sschild):
     """
     As when a program is exchanged while its parent runs: the original waits in accept itself, and

@@ -45,6 +45,7 @@ def test_a_hundred_children_are_watched(run_programs):
     assert 4 == len(set(before.values()) - server.pids())
 
 
+@pytest.mark.essential
 def test_workers_of_ours_take_turns_with_programs_of_the_original_kind(serve, run_programs):
     """
     A mutex of that name that exists already is joined.
