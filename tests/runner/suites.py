@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.attempts import attempt
@@ -19,6 +20,7 @@ JOBS = os.environ.get("JOBS", "3")
 WINDOWS = "tests/wine"
 _WINDOWS_TYPES = "--strict --config-file .mypy-windows.ini".split()
 _TEST_TYPES = "--config-file tests/mypy.ini tests".split()
+_INSIDE_TYPES = [*_TEST_TYPES[:-1], *"--platform win32 --cache-dir .mypy_cache/inside".split()]
 
 
 def checks(python: Python) -> list[Step]:
@@ -28,10 +30,16 @@ def checks(python: Python) -> list[Step]:
         Step("mypy", [mypy, "--strict"]),
         Step("mypy, tests", [mypy, *_TEST_TYPES]),
         Step("mypy, Windows", [mypy, *_WINDOWS_TYPES]),
+        Step("mypy, tests in Windows", [mypy, *_INSIDE_TYPES, *_inside()]),
         Step("import-linter", [python.tool("lint-imports"), "--no-logo"]),
         Step("ruff check", [ruff, "check", "--quiet"]),
         Step("ruff format", [ruff, "format", "--check", "--quiet"]),
     ]
+
+
+def _inside() -> list[str]:
+    """Return the modules of tests that run in a Windows Python."""
+    return sorted(str(path) for path in Path(WINDOWS, "inside").glob("*.py"))
 
 
 def docs(python: Python) -> Step:

@@ -5,6 +5,7 @@ import functools
 import socket
 from contextlib import ExitStack
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -95,7 +96,8 @@ class Worker:
         world.scoreboard.header.used_slots = slot + 1
         world.scoreboard.record(slot).state = "ready"
         self.counting = CountingGate([world.listener], self.stop, world.mutex, print)
-        channel, peers = SimpleNamespace(leaving=False), Peers(world.scoreboard, slot)
+        channel: Any = SimpleNamespace(leaving=False)
+        peers = Peers(world.scoreboard, slot)
         loop = asyncio.get_running_loop()
         self.gate = WindowsLoopGate(loop, self.counting, channel, peers, self.counters)
         take = self.take

@@ -32,7 +32,7 @@ def backend_of(script, shared=()):
 
 
 def notices(backend, count=1):
-    found = []
+    found: list = []
     while len(found) < count:
         assert select.select([backend.wakeup], [], [], 15)[0]
         assert {"SIGCHLD"} == set(backend.signals())

@@ -7,6 +7,7 @@ import struct
 import threading
 from time import monotonic
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from loopworld import LIMIT, LOOPS_ROW, for_a_while, in_loop, settings, until, world
@@ -49,7 +50,8 @@ def told():
     events = []
     note = lambda event, *_, **fields: events.append((event, fields))  # noqa: E731
     before = log.current()
-    log.use(SimpleNamespace(exception=note, warning=note))
+    recording: Any = SimpleNamespace(exception=note, warning=note)
+    log.use(recording)
     yield events
     log.use(before)
 
@@ -133,7 +135,7 @@ async def test_who_comes_next_does_not_wait_behind_a_first_request(world):
     """
     Nobody is accepted before it has been answered, if it has come with its connection.
     """
-    seen = []
+    seen: list = []
 
     async def handle(reader, _):
         await reader.read(1)

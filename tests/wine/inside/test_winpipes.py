@@ -22,7 +22,7 @@ class Loop:
     def __init__(self):
         self.selector = selectors.DefaultSelector()
         self.watch = PipeWatch(self.selector)
-        self.found = deque()  #: what was read, in order; None says that there was nothing
+        self.found: deque = deque()  #: what was read, in order; None says that there was nothing
         self._open = contextlib.ExitStack()
 
     def pipe(self):
