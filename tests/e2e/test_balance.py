@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from e2e.evenness import busiest_share
+from e2e.evenness import busiest_share, until_idle
 from e2e.loops import SOURCES, STREAM, each_kind, each_loop, each_pair
 from rig.clients import connect, read_line
 from rig.waiting import until
@@ -57,7 +57,10 @@ def test_balance_comes_back_after_one_side_has_ended(serve, loop):
             worker["slot"] for worker in server.status()["workers"] if worker["pid"] == one
         )
         until(lambda: not server.status()["workers"][idler]["busy"], what="an idle worker")
-        fresh = [held.add(1)[0] for _ in range(8)]
+        fresh = []
+        for _ in range(8):
+            until_idle(server)
+            fresh += held.add(1)
 
     assert Counter(fresh)[one] >= 6
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from e2e.evenness import until_idle
 from rig.processes import cpu_seconds, status_field
-from rig.waiting import pause, until
+from rig.waiting import pause
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +34,7 @@ def test_idle_workers_sleep_too(serve, accept):
     Nobody polls: a worker that waits is not woken at all.
     """
     server = serve("-w", "3", "--accept", accept).ready(3)
-    until(lambda: all(map(server.host.is_asleep, server.pids())), what="idle workers")
+    until_idle(server)
     pause(0.3)  # until each waits where it will wait
     before = [_woken(pid) for pid in server.pids()]
 
