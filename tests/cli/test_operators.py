@@ -101,6 +101,15 @@ def test_a_refusal_is_exit_2_and_a_bad_answer_exit_6(answering, capsys, answer, 
     assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("limits", ["4..2", "0", "-1", "many", "0..0", "1000000"])
+def test_scale_refuses_what_makes_no_sense(elsewhere, capsys, limits):
+    """
+    Exit 2 and a sentence, whether there is a server or not.
+    """
+    assert 2 == main(["scale", limits, "--name", "nobody"])
+    assert capsys.readouterr().err.startswith("prefork: ")
+
+
 def test_a_server_that_does_not_answer_is_given_up(answering):
     """
     A stopped arbiter's socket still takes connections.

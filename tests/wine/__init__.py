@@ -1,5 +1,6 @@
 """Windows programs, run by Wine, as processes of the tests."""
 
+import fcntl
 import json
 import os
 import secrets
@@ -9,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,7 +22,6 @@ HERE = Path(__file__).parent
 INSIDE = HERE / "inside"
 SOURCE = HERE.parents[1] / "src"
 
-_WORKER = "PYTEST_XDIST_WORKER"
 _RUN = "RIG_RUN"  #: tells the processes of one test from all others
 
 
@@ -31,10 +32,15 @@ class Wine:
         self.place = place
         self.python = place / "py" / "python.exe"
         #: What Wine keeps, and a server of its own: names are shared by all processes of one.
-        self.prefix = place / "-".join(["prefix", *filter(None, [os.environ.get(_WORKER)])])
-        self.environment = {**environment(place), "WINEPREFIX": str(self.prefix)}
+        self.prefix = place / "prefix"
+        self._lock: IO[str] | None = None
         self._programs: list[Program] = []
         self._agent: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that a program of Wine needs."""
+        return {**environment(self.place), "WINEPREFIX": str(self.prefix)}
 
     @property
     def is_made(self) -> bool:
@@ -56,14 +62,29 @@ class Wine:
         assert "up" == self._heard()
 
     def _copy_prefix(self) -> None:
-        """Make the prefix of this worker of pytest-xdist as the one that ``make.py`` has made."""
-        original, stamp = self.place / "prefix", self.prefix / "copied"
+        """Make a prefix that nobody else uses as the one that ``make.py`` has made."""
+        original = self.place / "prefix"
+        self._lock = self._take_free_prefix()
+        stamp = self.prefix / "copied"
         made = (self.place / "done" / "prefix").read_text()
-        if self.prefix == original or (stamp.exists() and stamp.read_text() == made):
+        if stamp.exists() and stamp.read_text() == made:
             return
         shutil.rmtree(self.prefix, ignore_errors=True)
         shutil.copytree(original, self.prefix, symlinks=True)
         stamp.write_text(made)
+
+    def _take_free_prefix(self) -> IO[str]:
+        """Take the first prefix that no other test run uses; return the lock on it."""
+        for number in count():
+            lock = (self.place / f"prefix-{number}.lock").open("w")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                continue
+            self.prefix = self.place / f"prefix-{number}"
+            return lock
+        raise AssertionError("numbers do not end")
 
     def tell(self, verb: str, pid: int) -> str:
         """Have the agent do something to a Windows process; return what it says."""
@@ -106,6 +127,8 @@ class Wine:
             self._agent.stdin.close()
             self._agent.wait(LIMIT)
             self._agent.stdout.close()
+        if self._lock is not None:
+            self._lock.close()
 
 
 class Program:
