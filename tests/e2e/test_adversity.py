@@ -282,7 +282,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_its_drain(serve):
 
 
 @pytest.mark.windows
-def test_nobody_comes_back_from_the_dead(serve):
+def test_no_process_is_left_after_a_stop(serve):
     """
     After the stop no process of the server is left, also when it was busy starting some.
     """

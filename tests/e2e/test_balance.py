@@ -66,7 +66,7 @@ def test_balance_comes_back_after_one_side_has_ended(serve, loop):
 
 
 @each_loop
-def test_nobody_waits_behind_a_full_worker_while_another_has_room(serve, loop):
+def test_a_full_worker_takes_no_connection_while_another_has_room(serve, loop):
     """
     One slow connection, and a thousand fast ones: none is left to the worker that is full.
     """
@@ -159,7 +159,7 @@ def test_uvloop_that_is_not_there_is_asked_for_in_vain(serve, write):
 
 
 @each_kind
-def test_on_demand_means_no_worker_until_somebody_comes(serve, kind):
+def test_on_demand_starts_a_worker_for_the_first_client(serve, kind):
     """
     ``-w 0..2``: the first client starts a worker, and the last one's end ends it.
     """

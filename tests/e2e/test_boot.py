@@ -55,7 +55,7 @@ def test_a_target_that_cannot_be_loaded_ends_the_server(
         ("./nonsense", "there is no file"),
     ],
 )
-def test_a_target_that_is_not_there_says_what_was_looked_for(serve, target, said):
+def test_a_missing_target_is_named_in_the_log(serve, target, said):
     """
     Exit 4, with a sentence and no traceback of ours.
     """

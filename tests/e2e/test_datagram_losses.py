@@ -180,7 +180,7 @@ def test_a_stop_under_load_loses_nothing_that_was_taken(datagrams, tmp_path, acc
     assert {"exit 0"} == {event["status"] for event in server.all("worker exited")}
 
 
-def test_a_worker_at_work_answers_after_it_was_told_to_leave(datagrams, tmp_path):
+def test_a_busy_worker_answers_while_it_drains(datagrams, tmp_path):
     """
     The descriptor that it hears by is gone; the one that it answers by is not.
     """

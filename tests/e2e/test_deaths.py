@@ -102,7 +102,7 @@ def test_a_killed_holder_of_the_mutex_does_not_stop_the_others(serve, options, r
         ("os._exit(0)", "exit 0"),
     ],
 )
-def test_a_crash_is_told_by_its_status(serve, action, status):
+def test_a_crash_is_logged_with_its_status(serve, action, status):
     """
     ``worker exited`` names the signal or the exit code, and the cause is ``crashed``.
     """

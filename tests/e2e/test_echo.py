@@ -41,7 +41,7 @@ def test_its_defaults_are_those_of_the_contract(start):
 
 
 @pytest.mark.posix
-def test_its_processes_say_what_they_are(start):
+def test_process_titles_name_role_and_server(start):
     """
     To whoever looks at them with ``ps``.
     """
@@ -52,7 +52,7 @@ def test_its_processes_say_what_they_are(start):
 
 
 @pytest.mark.essential
-def test_each_client_is_told_of_in_the_log(start):
+def test_each_client_is_logged(start):
     """
     ``connected``, ``received`` and ``closed`` come with the worker's pid and the client's port.
     """

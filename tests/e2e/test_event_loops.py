@@ -465,7 +465,7 @@ def _holds_one_more(held):
 
 @pytest.mark.posix
 @pytest.mark.parametrize(("loop", "start_method"), [("asyncio", "spawn"), ("uvloop", "fork")])
-def test_who_still_holds_a_connection_sleeps_until_it_ends(serve, loop, start_method):
+def test_a_worker_sleeps_while_its_connections_do(serve, loop, start_method):
     """
     Neither a draining worker nor an orphan burns a processor for what it waits for.
     """
@@ -510,7 +510,7 @@ def test_a_default_timeout_is_for_the_users_sockets_alone(serve, start_method, a
 
 
 @each_kind
-def test_a_default_timeout_harms_no_event_loop(serve, kind):
+def test_a_default_timeout_does_not_end_an_event_loop(serve, kind):
     """
     Nor does it make a loop's worker end.
     """

@@ -153,7 +153,7 @@ def test_a_silent_program_is_ready_after_a_while(run):
     assert 0.3 <= event["after"] < 3
 
 
-def test_who_has_notified_is_ready_when_it_says_so(run):
+def test_a_program_that_has_notified_is_ready_at_its_ready(run):
     """
     STATUS=… shows that it speaks: then only READY=1 counts, however long that takes.
     """
@@ -173,7 +173,7 @@ wait()
     assert "loading" == worker(server)["says"]
 
 
-def test_who_is_not_ready_in_time_is_hung(run):
+def test_a_program_that_is_not_ready_in_time_is_hung(run):
     """
     --ready-after 0 waits for READY=1, for up to boot-timeout; EXTEND_TIMEOUT_USEC makes it longer.
     """
@@ -205,7 +205,7 @@ def test_a_program_that_keeps_failing_is_given_up(run):
     assert "no database" in lines(server, stream="stderr")
 
 
-def test_a_program_that_cannot_be_executed_is_told_once(start, write):
+def test_a_program_that_cannot_be_executed_is_logged_once(start, write):
     """
     A script whose interpreter does not exist: exit code 4, nobody tries again.
     """
@@ -218,7 +218,7 @@ def test_a_program_that_cannot_be_executed_is_told_once(start, write):
     assert event["reason"].startswith("./script cannot be run: its interpreter, ")
 
 
-def test_who_exits_with_0_is_replaced_at_once(run):
+def test_a_program_that_exits_with_0_is_replaced_at_once(run):
     """
     A program that serves for a while and ends is no failure, however often it does so.
     """
@@ -235,7 +235,7 @@ wait(0.1)
     }
 
 
-def test_who_fails_soon_after_it_was_ready_waits(run):
+def test_a_program_that_fails_soon_after_it_was_ready_is_started_later(run):
     """
     An exit code that is not 0 counts as a failed start.
     """
@@ -317,7 +317,7 @@ wait()
     assert ["hang"] == [d["kind"] for d in server.result("why")["decisions"]][:1]
 
 
-def test_who_ignores_abort_is_killed_a_moment_later(run):
+def test_a_hung_program_that_ignores_abort_is_killed(run):
     """
     SIGKILL follows; the cause stays.
     """
@@ -350,7 +350,7 @@ wait()
     assert stays(lambda: not server.all("worker hung", slot=lambda slot: slot != 0), 2.7)
 
 
-def test_who_lives_on_stays(run):
+def test_a_program_that_shows_life_is_not_hung(run):
     """
     Signs of life in time, and a suspension that ends in time, are no hang.
     """
@@ -371,7 +371,7 @@ while True:
     assert [] == server.all("worker hung")
 
 
-def test_who_says_that_it_stops_is_replaced_before_it_is_gone(run):
+def test_a_program_that_announces_its_stop_is_replaced_before_it_ends(run):
     """
     STOPPING=1: it counts no more, its successor starts, and its exit is no crash.
     """
@@ -393,7 +393,7 @@ else:
     server.ready(1)
 
 
-def test_nonsense_is_told_once_and_harms_nobody(run):
+def test_notifications_without_meaning_are_logged_once(run):
     """
     What is not understood is ignored; words of systemd that mean nothing here are not told.
     """
@@ -418,7 +418,7 @@ wait()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_nobody_else_can_speak_for_a_program(run):
+def test_notifications_of_other_users_are_ignored(run):
     """
     A notification of another user is refused: the kernel tells who sent it.
     """
@@ -472,7 +472,7 @@ sys.exit(9)
     assert "output" not in events[events.index("worker exited") :]
 
 
-def test_a_flood_of_output_and_notifications_starves_nobody(run):
+def test_a_flood_of_output_and_notifications_delays_no_other_program(run):
     """
     While one program prints and notifies without end, others are watched and replaced as ever.
     """
@@ -534,7 +534,7 @@ wait()
     assert [f"got {int(signal.SIGINT)}"] == lines(server)
 
 
-def test_who_does_not_heed_the_stop_signal_is_killed(run):
+def test_a_program_that_ignores_the_stop_signal_is_killed(run):
     """
     After graceful-timeout; not before the time that it asks for.
     """
@@ -629,7 +629,7 @@ def test_the_accept_queue_is_emptied_before_the_end(start, tmp_path):
     assert 0 == server.wait()
 
 
-def test_nobody_is_lost_when_it_stops_under_load(start, tmp_path):
+def test_a_stop_under_load_loses_no_connection_of_a_program(start, tmp_path):
     """
     Every connection that was established is answered.
     """
@@ -720,7 +720,7 @@ def test_unix_sockets_are_shared_too(start, tmp_path, runtime):
 # Looking at it
 
 
-def test_a_look_does_no_harm(run):
+def test_dump_does_not_disturb_programs(run):
     """
     dump shows what the kernel says of each thread, and the program, which has no stacks, lives.
     """
@@ -742,7 +742,7 @@ wait()
     assert stays(lambda: server.pids() == {pid}, 0.3)
 
 
-def test_the_status_tells_of_programs(run):
+def test_the_status_shows_programs(run):
     """
     The target is the program, accepting is its own business, and the server has its name.
     """
@@ -761,7 +761,7 @@ def test_the_status_tells_of_programs(run):
         "READY=1\\nWATCHDOG=1\\nWATCHDOG_USEC=18446744073709551615",
     ],
 )
-def test_a_program_that_wants_all_the_time_in_the_world_harms_nobody(run, words):
+def test_a_huge_extension_of_the_time_limit_has_no_effect_on_others(run, words):
     """
     Weeks, and systemd's "infinity", are no more than the clock of the arbiter can count.
     """
@@ -873,7 +873,7 @@ def _is_calm(pid):
 
 
 @pytest.mark.parametrize("options", [["--ready-after", "3", "--boot-timeout", "2"], []])
-def test_who_could_never_become_ready_is_refused(start, options):
+def test_limits_under_which_no_program_becomes_ready_are_refused(start, options):
     """
     A program that says nothing must count as ready before it counts as hung.
     """

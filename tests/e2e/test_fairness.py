@@ -32,7 +32,7 @@ def test_no_idle_worker_is_much_busier_than_the_mean(serve, runtime, options, mo
 
 
 @each_accept
-def test_workers_are_told_how_they_accept(serve, accept):
+def test_the_way_to_accept_is_in_log_and_status(serve, accept):
     """
     ``--accept`` is what the log and the status say.
     """

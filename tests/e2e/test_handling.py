@@ -245,7 +245,7 @@ def test_a_program_may_use_the_listeners_itself(serve):
     assert {"exit 0"} == {event["status"] for event in server.all("worker exited")}
 
 
-def test_a_program_is_not_ready_before_it_says_so(serve):
+def test_a_program_is_not_ready_before_it_reports_it(serve):
     """
     What it prepares counts as its boot.
     """

@@ -96,7 +96,7 @@ def test_status_works_while_the_arbiter_is_stopped(serve):
     server.thaw(server.pid)
 
 
-def test_who_gets_no_answer_is_told_so(serve):
+def test_a_command_without_an_answer_exits_with_6(serve):
     """
     Exit 6 and a sentence when the arbiter is there but does not answer.
     """
@@ -220,7 +220,7 @@ def test_stop_for_people(serve):
     assert 0 == server.wait(2)
 
 
-def test_stop_now_waits_for_nobody(serve):
+def test_stop_now_does_not_wait_for_busy_workers(serve):
     """
     ``--now`` kills who is busy.
     """
@@ -433,7 +433,7 @@ def test_nonsense_on_the_control_socket_does_no_harm(serve):
     assert "running" == server.result("status")["state"]
 
 
-def test_check_tells_each_setting_and_its_source(write, host, runtime, tmp_path):
+def test_check_shows_each_setting_and_its_source(write, host, runtime, tmp_path):
     """
     It binds nothing, loads the target, and exits with the codes of the server.
     """

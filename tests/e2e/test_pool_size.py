@@ -30,7 +30,7 @@ def test_held_connections_are_all_served_within_a_second(serve, host):
     assert [1, 8] == [min(s["to"] for s in scaled), max(s["to"] for s in scaled)]
 
 
-def test_nobody_notices_that_the_pool_goes_up_and_down(serve, host):
+def test_no_client_sees_an_error_while_the_pool_grows_and_shrinks(serve, host):
     """
     No client of thousands sees an error while workers come and go with the held ones.
     """
@@ -149,7 +149,7 @@ def test_threads_count_as_capacity(serve):
         assert 2 == server.status()["pool"]["target"]
 
 
-def test_why_tells_the_numbers_behind_each_change(serve):
+def test_why_shows_the_numbers_behind_each_change(serve):
     """
     ``prefork why`` has the decision in words, and what it was taken from.
     """

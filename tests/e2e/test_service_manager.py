@@ -35,7 +35,7 @@ def notified_of(manager, word):
 
 
 @pytest.mark.parametrize("form", ["path", "abstract"])
-def test_ready_and_stopping_are_told(serve, runtime, form):
+def test_ready_and_stopping_are_notified(serve, runtime, form):
     """
     READY=1 when the first worker is ready, not before; STOPPING=1 when the end begins.
     """

@@ -113,7 +113,7 @@ def _writes_to(pid, path):
 
 
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR2"])
-def test_what_this_version_does_not_do_is_said(serve, name):
+def test_signals_without_a_use_are_logged(serve, name):
     """
     HUP and USR2 are no reason to die.
     """

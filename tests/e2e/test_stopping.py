@@ -58,7 +58,7 @@ def test_term_under_load_on_a_unix_socket(serve, tmp_path):
 
 @pytest.mark.essential
 @each_accept
-def test_who_waits_in_the_queue_is_served_before_the_end(serve, accept):
+def test_connections_in_the_queue_are_served_before_the_end(serve, accept):
     """
     Five clients wait for one busy worker when TERM comes: all six get their answers.
     """
@@ -99,7 +99,7 @@ def test_a_held_connection_is_finished_before_the_end(serve, accept):
     assert ("exit 0", "stopped") == _end_of(server, busy)
 
 
-def test_who_does_not_finish_in_time_is_killed(serve):
+def test_a_worker_that_does_not_finish_in_time_is_killed(serve):
     """
     ``graceful-timeout`` counts from the signal; the exit code is 0 all the same.
     """
@@ -118,7 +118,7 @@ def test_who_does_not_finish_in_time_is_killed(serve):
     "signals",
     [on_posix(["SIGQUIT"]), ["SIGINT", "SIGINT"], on_posix(["SIGTERM", "SIGQUIT"])],
 )
-def test_a_stop_at_once_waits_for_nobody(serve, signals):
+def test_a_stop_at_once_does_not_wait_for_busy_workers(serve, signals):
     """
     QUIT, or a second INT: the busy are killed, too.
     """
@@ -186,7 +186,7 @@ def test_ctrl_c_reaches_the_arbiter_alone(serve):
 
 @pytest.mark.posix
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_worker_leaves_only_when_the_arbiter_says_so(serve, signum):
+def test_a_worker_ends_only_on_the_order_of_the_arbiter(serve, signum):
     """
     TERM and INT to a worker do nothing; others may send what they like.
     """

@@ -68,7 +68,7 @@ def test_datagrams_that_have_come_in_are_answered_at_a_stop(serve, bind):
     assert {b"%d" % number for number in range(30)} == answers
 
 
-def test_a_connection_refused_after_a_stop_is_told_so(serve):
+def test_connections_after_a_stop_are_refused(serve):
     """
     The port answers nobody any more, with privileges or without.
     """

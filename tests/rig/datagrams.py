@@ -96,7 +96,7 @@ class DatagramLoad:
                     sock.send(message)
                     with self._lock:
                         self.sent.append(message)
-                    self._hear(sock, message)
+                    self._receive(sock, message)
                 except (ConnectionRefusedError, FileNotFoundError):
                     with self._lock:
                         self.refused += 1
@@ -104,7 +104,7 @@ class DatagramLoad:
                             self.sent.remove(message)
                     return
 
-    def _hear(self, sock: socket.socket, message: bytes) -> None:
+    def _receive(self, sock: socket.socket, message: bytes) -> None:
         while True:
             try:
                 answer = sock.recv(1 << 16)

@@ -59,7 +59,7 @@ class Wine:
         self._agent = subprocess.Popen(
             command, env=self.environment, stdin=pipe, stdout=pipe, stderr=nowhere
         )
-        assert "up" == self._heard()
+        assert "up" == self._answer()
 
     def _copy_prefix(self) -> None:
         """Make a prefix that nobody else uses as the one that ``make.py`` has made."""
@@ -92,9 +92,9 @@ class Wine:
         assert self._agent.stdin is not None
         self._agent.stdin.write(f"{verb} {pid}\n".encode())
         self._agent.stdin.flush()
-        return self._heard()
+        return self._answer()
 
-    def _heard(self) -> str:
+    def _answer(self) -> str:
         assert self._agent is not None
         assert self._agent.stdout is not None
         line = self._agent.stdout.readline().decode()
@@ -151,7 +151,7 @@ class Program:
         self.events: list[dict[str, Any]] = []
         self.output: list[str] = []
         self._readers = [
-            threading.Thread(target=_read, args=(self.process.stdout, self._hear)),
+            threading.Thread(target=_read, args=(self.process.stdout, self._note)),
             threading.Thread(target=_read, args=(self.process.stderr, self.output.append)),
         ]
         for reader in self._readers:
@@ -212,7 +212,7 @@ class Program:
     def __str__(self) -> str:
         return "\n".join([f"--- {self._words}", *map(str, self.events), *self.output])
 
-    def _hear(self, line: str) -> None:
+    def _note(self, line: str) -> None:
         try:
             self.events.append(json.loads(line))
         except ValueError:

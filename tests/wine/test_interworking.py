@@ -309,7 +309,7 @@ def test_a_file_that_is_no_program_is_a_sentence_of_the_log(serve_programs, tmp_
         (["--stop-signal", "INT"], "Windows has no signals"),
     ],
 )
-def test_what_cannot_be_said_on_windows_is_refused(serve_programs, options, sentence):
+def test_options_that_windows_lacks_are_refused(serve_programs, options, sentence):
     """
     By a sentence.
     """
@@ -368,7 +368,7 @@ def test_a_worker_of_ours_runs_under_the_original_parent(guest, parent):
 
 
 @pytest.mark.essential
-def test_guests_and_originals_share_a_socket(guest, parent, house, sschild):
+def test_workers_of_ours_and_originals_share_a_socket(guest, parent, house, sschild):
     """
     As when a program is exchanged while its parent runs: the original waits in accept itself, and
     ours leave the socket as that needs it.
@@ -384,7 +384,7 @@ def test_guests_and_originals_share_a_socket(guest, parent, house, sschild):
     assert not program.all("exited")
 
 
-def test_a_guest_ends_with_its_parent(guest, parent):
+def test_a_worker_under_a_foreign_parent_ends_with_it(guest, parent):
     """
     However that ends, after what it is at.
     """
@@ -399,7 +399,7 @@ def test_a_guest_ends_with_its_parent(guest, parent):
     until(lambda: not program.family(), limit=2, what="the end of all")
 
 
-def test_a_guest_without_a_host_says_so(wine):
+def test_a_foreign_parent_that_is_missing_is_a_sentence(wine):
     """
     A sentence, and exit code 2.
     """
