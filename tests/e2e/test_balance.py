@@ -3,6 +3,7 @@
 import os
 import textwrap
 from collections import Counter
+from statistics import median
 
 import pytest
 
@@ -41,12 +42,19 @@ def test_lasting_connections_are_shared_evenly(serve, loop, at_once):
 
 
 @each_loop
-def test_balance_comes_back_after_one_side_has_ended(serve, loop):
+def test_balance_comes_back_after_one_side_has_ended(serve, host, loop):
     """
     A worker that has become idler gets the next connections, though it is not its turn.
-    """
-    server = serve("-w", "2", "--loop", loop, source=STREAM).ready(2)
 
+    It is woken for each, and has 2 ms to take it: so the server goes before other processes.
+    """
+    server = serve("-w", "2", "--loop", loop, source=STREAM, prefix=host.first).ready(2)
+
+    assert median(_taken_by_the_idler(server) for _ in range(5)) >= 6
+
+
+def _taken_by_the_idler(server):
+    """Return how many of eight connections a worker takes that holds none, beside one of ten."""
     with server.held() as held:
         held.add(20)
         one = held.pids[0]
@@ -61,8 +69,8 @@ def test_balance_comes_back_after_one_side_has_ended(serve, loop):
         for _ in range(8):
             until_idle(server)
             fresh += held.add(1)
-
-    assert Counter(fresh)[one] >= 6
+    until(lambda: not server.status()["pool"]["busy"], what="idle workers")
+    return Counter(fresh)[one]
 
 
 @each_loop

@@ -64,6 +64,7 @@ class WineHost(Host):
 
     killed = "exit 1"  # so it is with the task manager: Windows has no other word for it
     pace = 12.0
+    first = ()
     tells_queues = False
     kernel = frozenset()
 
