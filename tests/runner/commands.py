@@ -65,7 +65,7 @@ def _run_on_lowest(python: Python, arguments: list[str], report: Report) -> None
 
 
 def _run_everything(pythons: list[Python], report: Report, *, complete: bool) -> None:
-    """Run the checks, and the tests of each system; the longest only when ``complete``."""
+    """Run the checks, and the tests of each system: all of them if ``complete``."""
     lowest, *others = pythons
     for version in sorted(interpreters.promised() - {python.version for python in pythons}):
         report.missing.append("Python {}.{}: not installed".format(*version))
@@ -77,11 +77,11 @@ def _run_everything(pythons: list[Python], report: Report, *, complete: bool) ->
     making = threading.Thread(target=_prepare_all, args=(others, prepared, report))
     making.start()
     side_by_side(_static_steps(lowest), report)
-    suites.run_all(lowest, report, complete=complete)
+    suites.run_all(lowest, report)
     making.join()
     for python in prepared:
         if complete:
-            suites.run_all(python, report, complete=True)
+            suites.run_all(python, report)
         else:
             suites.run_versions(python, report)
     suites.run_windows(lowest, [] if complete else ["-m", "essential"], report)

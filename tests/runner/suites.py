@@ -63,9 +63,9 @@ def run_versions(python: Python, report: Report) -> None:
     _run_pytest(python, python.name, ["-m", "not slow or versions"], report)
 
 
-def run_all(python: Python, report: Report, *, complete: bool) -> None:
-    """Run all tests but those of Windows; the longest only when ``complete``."""
-    _run_pytest(python, python.name, [] if complete else ["-m", "not soak"], report)
+def run_all(python: Python, report: Report) -> None:
+    """Run all tests but those of Windows."""
+    _run_pytest(python, python.name, [], report)
 
 
 def run_windows(python: Python, arguments: list[str], report: Report) -> None:
