@@ -260,6 +260,10 @@ class Server:
 
     def freeze(self, pid: int) -> None:
         """Suspend a process of it; it is so when this returns."""
+        # The process that forked a worker for the mold may still be its parent for a moment, and
+        # then it is that one which the kernel tells.
+        if pid != self.pid:
+            until(lambda: self.host.parent_of(pid) == self.pid, what="a child of the arbiter")
         self.host.freeze(pid)
 
     def thaw(self, pid: int) -> None:
