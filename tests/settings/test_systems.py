@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from prefork.errors import SettingsError
+from prefork.kinds.targets.text import is_path, parted, pure_path
 from prefork.settings import OPTIONS
 from prefork.settings.platforms import is_offered
 from prefork.settings.resolve import resolve
 from prefork.settings.sentences import COMMAND
 from prefork.settings.sources import Given, Surroundings
-from prefork.settings.targets import is_path, parted, pure_path
 from prefork.sockets.addresses import parse_address
 
 LINUX = Surroundings(

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from prefork.errors import HandlerError
-from prefork.kinds.targets import find, load
+from prefork.kinds.targets.finding import find, load
 
 
 @pytest.fixture(autouse=True)
@@ -147,7 +147,7 @@ def test_a_file_can_import_modules_beside_it_and_define_dataclasses(directory):
         "def handle(connection, address): ...\n"
     )
 
-    assert "stream" == load("sub/late.py").kind
+    assert "stream" == load("sub/late.py").kind.name
 
 
 def test_a_factory_is_called(directory):
@@ -156,7 +156,7 @@ def test_a_factory_is_called(directory):
     """
     (directory / "made.py").write_text("def make():\n    return lambda worker: None\n")
 
-    assert "program" == load("made:make", factory=True).kind
+    assert "program" == load("made:make", factory=True).kind.name
 
 
 def test_a_factory_that_raises_is_named(directory):
@@ -185,7 +185,7 @@ def test_a_given_kind_overrides_the_detected_one(directory):
     """
     (directory / "odd.py").write_text("def handle(*arguments): ...\nnumber = 3\n")
 
-    assert "program" == load("odd", kind="program").kind
+    assert "program" == load("odd", kind="program").kind.name
     with pytest.raises(HandlerError, match="odd:number is of the type int"):
         load("odd:number", kind="stream")
 
@@ -193,7 +193,7 @@ def test_a_given_kind_overrides_the_detected_one(directory):
 AS_NOBODY = """\
 import os, sys
 from prefork.errors import HandlerError
-from prefork.kinds.targets import find
+from prefork.kinds.targets.finding import find
 os.setuid(65534)
 try:
     find(sys.argv[1])

@@ -8,8 +8,10 @@ import socketserver
 import pytest
 
 from prefork.errors import HandlerError
-from prefork.kinds.shapes import KINDS, check_accept, check_addresses, kind_of
-from prefork.settings.checks import SERVES
+from prefork.kinds import kind_named, offered
+from prefork.kinds.targets.detection import kind_of
+from prefork.kinds.targets.finding import Handler
+from prefork.kinds.targets.fitting import check_accept, check_addresses
 
 
 class Request(socketserver.BaseRequestHandler):
@@ -145,7 +147,7 @@ def test_the_kind_is_told_from_the_shape(target, kind):
     """
     Two arguments can be given: stream; one must, and no second can: program.
     """
-    assert kind == kind_of(target, "app:target")
+    assert kind == kind_of(target, "app:target").name
 
 
 @pytest.mark.parametrize(
@@ -224,7 +226,7 @@ def test_a_given_kind_decides_where_the_shape_does_not(target, asked):
     """
     As long as the target can be called like that.
     """
-    assert asked == kind_of(target, "app:target", asked)
+    assert asked == kind_of(target, "app:target", asked).name
 
 
 @pytest.mark.parametrize(
@@ -253,23 +255,34 @@ def test_a_handler_has_to_fit_its_addresses(target, kind, datagrams, fits):
     """
     ``datagrams`` tells of each address whether it is for datagrams.
     """
+    handler = Handler(target, kind_named(kind), "app:handle")
+
     if fits:
-        check_addresses(target, kind, datagrams, "app:handle")
+        check_addresses(handler, datagrams)
     else:
         with pytest.raises(HandlerError, match=r"^app:handle .*(serves|cannot serve)"):
-            check_addresses(target, kind, datagrams, "app:handle")
+            check_addresses(handler, datagrams)
 
 
-def test_the_settings_know_what_each_kind_serves():
+@pytest.mark.parametrize(
+    ("kind", "schemes"),
+    [
+        ("stream", ("tcp://", "unix:")),
+        ("asyncio", ("tcp://", "unix:")),
+        ("protocol", ("tcp://", "unix:")),
+        ("datagram", ("udp://", "unixgram:")),
+        ("socketserver", ("tcp://", "unix:", "udp://", "unixgram:")),
+        ("program", ("tcp://", "unix:", "udp://", "unixgram:")),
+    ],
+)
+def test_the_addresses_of_a_kind_show_in_their_schemes(kind, schemes):
     """
-    The check of settings, which loads no handler, says the same as the kinds do.
+    The check of settings, which loads no handler, refuses all others.
     """
-    serves = {name: kind.datagrams for name, kind in KINDS.items() if kind.datagrams is not None}
-
-    assert serves == {name: "udp://" in schemes for name, schemes in SERVES.items()}
+    assert schemes == kind_named(kind).schemes
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", offered())
 @pytest.mark.parametrize("accept", ["auto", "blocking", "exclusive", "mutex"])
 def test_an_event_loop_waits_neither_in_accept_nor_for_a_mutex(kind, accept):
     """
@@ -277,7 +290,7 @@ def test_an_event_loop_waits_neither_in_accept_nor_for_a_mutex(kind, accept):
     """
     refused = {platform for platform in ("linux", "win32") if _refuses(kind, accept, platform)}
 
-    loops = KINDS[kind].event_loop
+    loops = kind_named(kind).event_loop
     assert refused == (
         {"linux", "win32"}
         if loops and accept == "blocking"
@@ -289,7 +302,7 @@ def test_an_event_loop_waits_neither_in_accept_nor_for_a_mutex(kind, accept):
 
 def _refuses(kind, accept, platform):
     try:
-        check_accept(kind, accept, "app:handle", platform)
+        check_accept(Handler(print, kind_named(kind), "app:handle"), accept, platform)
     except HandlerError:
         return True
     return False

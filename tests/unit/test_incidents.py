@@ -36,7 +36,7 @@ CURRENT = "Current thread 0x00007f0000000001 (most recent call first):"
                 ("wait", f"{STDLIB}/threading.py", 320),
                 ("query", "/app/db.py", 7),
                 ("handle", "/app/a.py", 5),
-                ("serve", f"{OURS}/worker/stream.py", 30),
+                ("serve", f"{OURS}/worker/serving.py", 30),
             ),
             "query (/app/db.py:7)",
         ),

@@ -13,7 +13,7 @@ from prefork.logs import log
 from prefork.logs.log import Log
 from prefork.worker.accept.gate import Gate
 from prefork.worker.accept.posix import BlockingGate, ExclusiveGate, FileMutex, MutexGate
-from prefork.worker.posix_channel import Channel
+from prefork.worker.posix_channel import PosixChannel
 
 
 def main() -> None:
@@ -26,12 +26,12 @@ def main() -> None:
     given = parser.parse_args()
     log.use(Log("warning"))
     row = Scoreboard.open(given.board, writable=True).row(given.slot)
-    channel = Channel(socket.socket(fileno=given.channel), row)
-    channel.attend_on_signal()
+    channel = PosixChannel(socket.socket(fileno=given.channel), row)
+    channel.read_on_signal()
     listeners = [socket.socket(fileno=fd) for fd in given.listener]
     channel.close_when_orphaned(listeners, lambda: None)
     gate = make_gate(given.mode, listeners, channel, given.mutex)
-    channel.tell(messages.Ready(os.getpid()))
+    channel.send(messages.Ready(os.getpid()))
     while (accepted := gate.accept()) is not None:
         with accepted[0] as connection:
             connection.sendall(b"%d\n" % os.getpid())
@@ -39,7 +39,7 @@ def main() -> None:
                 connection.sendall(data)
 
 
-def make_gate(mode: str, listeners: list[socket.socket], channel: Channel, mutex: int) -> Gate:
+def make_gate(mode: str, listeners: list[socket.socket], channel: PosixChannel, mutex: int) -> Gate:
     if mode == "blocking":
         return BlockingGate(listeners[0], channel)
     if mode == "exclusive":

@@ -7,11 +7,11 @@ import socket
 import pytest
 
 from prefork.ipc import messages
-from prefork.ipc.scoreboard import Scoreboard
+from prefork.ipc.scoreboard import W_LEAVING, Scoreboard
 from prefork.logs import log
 from prefork.logs.log import Log
 from prefork.platform.posix.system import memory_file
-from prefork.worker.posix_channel import Channel
+from prefork.worker.posix_channel import PosixChannel
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def arbiter(row):
     """
     ours, theirs = socket.socketpair()
     ours.settimeout(5)
-    channel = Channel(theirs, row)
+    channel = PosixChannel(theirs, row)
     yield Arbiter(ours, channel)
     channel.close()
     ours.close()
@@ -46,11 +46,11 @@ def test_nothing_said_is_nothing_heard(arbiter, row):
     """
     To look costs nothing, and changes nothing.
     """
-    arbiter.channel.attend()
+    arbiter.channel.read()
 
     assert not arbiter.channel.leaving
     assert not arbiter.channel.orphaned
-    assert 0 == row.leaving
+    assert 0 == row.words[W_LEAVING]
 
 
 def test_a_drain_is_acknowledged_in_the_row(arbiter, row):
@@ -59,12 +59,12 @@ def test_a_drain_is_acknowledged_in_the_row(arbiter, row):
     """
     arbiter.socket.send(messages.DRAIN)
 
-    arbiter.channel.attend()
+    arbiter.channel.read()
 
     assert (True, False, 1) == (
         arbiter.channel.leaving,
         arbiter.channel.orphaned,
-        row.leaving,
+        row.words[W_LEAVING],
     )
 
 
@@ -79,12 +79,12 @@ def test_the_end_of_the_channel_is_the_end_of_the_arbiter(arbiter, row, last_wor
     arbiter.socket.close()
 
     for _ in range(3):
-        arbiter.channel.attend()
+        arbiter.channel.read()
 
     assert (True, True, 1) == (
         arbiter.channel.leaving,
         arbiter.channel.orphaned,
-        row.leaving,
+        row.words[W_LEAVING],
     )
     assert ["orphaned"] == told
 
@@ -98,7 +98,7 @@ def test_what_has_been_heard_still_wakes_whoever_waits(arbiter):
     assert [] == poll.poll(0)
     arbiter.socket.send(messages.DRAIN)
 
-    arbiter.channel.attend()
+    arbiter.channel.read()
 
     assert poll.poll(5_000)
     assert poll.poll(0)
@@ -116,7 +116,7 @@ def test_a_descriptor_is_replaced_at_the_moment_of_leaving(arbiter, tmp_path):
         arbiter.channel.replace_when_leaving(first, new)
         assert b"old" == os.pread(first, 10, 0)
         arbiter.socket.send(messages.DRAIN)
-        arbiter.channel.attend()
+        arbiter.channel.read()
         arbiter.channel.replace_when_leaving(second, new)
 
         assert [b"new", b"new"] == [os.pread(fd, 10, 0) for fd in (first, second)]
@@ -136,7 +136,7 @@ def test_the_log_is_taken_over(arbiter, tmp_path):
     try:
         log.use(Log(fd=old))
         socket.send_fds(arbiter.socket, [messages.REOPEN], [new])
-        arbiter.channel.attend()
+        arbiter.channel.read()
         log.current().info("after the rotation")
     finally:
         log.use(before)
@@ -152,7 +152,7 @@ def test_a_message_arrives(arbiter):
     """
     As a line.
     """
-    arbiter.channel.tell(messages.Ready(7))
+    arbiter.channel.send(messages.Ready(7))
 
     assert messages.encode(messages.Ready(7)) == arbiter.socket.recv(1000)
 
@@ -163,4 +163,4 @@ def test_a_message_to_nobody_is_lost_without_harm(arbiter):
     """
     arbiter.socket.close()
 
-    arbiter.channel.tell(messages.Ready(7))
+    arbiter.channel.send(messages.Ready(7))

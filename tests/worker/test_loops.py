@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from prefork.errors import HandlerError
-from prefork.worker.loop.loops import check_loop
+from prefork.kinds.event_loop.choice import check_loop
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has these")

@@ -110,7 +110,7 @@ def serve(settings: Settings, journal: Log, leash: Sequence[int]) -> int:
         if control is not None:
             last.callback(control.close)  # whoever waits for our end is told when all is closed
         arbiter.report()  # whoever finds us by the name below finds a state, too
-        if settings.kind == "command":
+        if settings.facts.foreign_programs:
             arbiter.scoreboard.describe_kind(settings.kind, event_loop=False)
         arbiter.scoreboard.describe(description(run_files.settings, listeners, control), accept)
         announce(arbiter, listeners, accept, run_files, control)
@@ -129,7 +129,8 @@ def assemble(
     descriptors: int,
 ) -> Arbiter:
     """Put the arbiter together."""
-    fork = settings.start != "spawn" and settings.kind != "command" and System.can_fork
+    can_fork = System.can_fork and not settings.facts.foreign_programs
+    fork = settings.start != "spawn" and can_fork
     mutex = None
     if accept == "mutex" or settings.accept_mutex_name is not None:
         mutex = made_mutex(settings.accept_mutex_name, journal)
@@ -178,13 +179,14 @@ def made_mutex(name: str | None, journal: Log) -> int:
 
 def pool_limits(settings: Settings, *, fork: bool) -> PoolLimits:
     """Return what the pool needs to know of ``settings``."""
+    foreign_programs = settings.facts.foreign_programs
     return PoolLimits(
         scaling=ScalingLimits(
             minimum=settings.minimum,
             maximum=settings.maximum,
             spare=settings.spare,
             scale_down_delay=settings.scale_down_delay,
-            capacity=settings.concurrency if settings.kind == "command" else settings.threads,
+            capacity=settings.concurrency if foreign_programs else settings.threads,
         ),
         restart=RestartLimits(
             first_delay=settings.restart_delay,
@@ -195,7 +197,7 @@ def pool_limits(settings: Settings, *, fork: bool) -> PoolLimits:
         boot_timeout=settings.boot_timeout,
         timeout=settings.timeout,
         graceful_timeout=settings.graceful_timeout,
-        early_holders=settings.kind == "command",
+        early_holders=foreign_programs,
         fork=fork,
         starting_at_once=STARTING_AT_ONCE,
     )

@@ -12,7 +12,7 @@ def accept_mode(settings: Settings, listeners: int) -> str:
     blocks needs Linux.  Measured in the decision record on accepting.  A foreign program accepts
     in its own way, and gets listeners that block, as systemd hands them over.
     """
-    if settings.kind == "command":
+    if settings.facts.foreign_programs:
         return "program"
     if settings.accept != "auto":
         return settings.accept

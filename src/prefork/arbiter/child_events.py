@@ -16,7 +16,6 @@ from prefork.core.events import (
 from prefork.core.pool import Pool
 from prefork.core.states import MOLD
 from prefork.incidents import guilty_frame, write_incident
-from prefork.kinds.shapes import KINDS
 from prefork.logs.log import Log
 from prefork.platform.base import Child
 
@@ -47,12 +46,11 @@ class News:
         self.scoreboard.occupy(child)
         self.log.info("mold started" if child.slot is None else "worker started", **fields(child))
 
-    def kind(self, kind: str, capacity: int, now: float) -> None:
+    def kind(self, kind: str, capacity: int, event_loop: bool, now: float) -> None:
         """Take note of what the workers serve: only who loads the target can tell."""
         if not kind or self._kind == kind:
             return
         self._kind = kind
-        event_loop = KINDS[kind].event_loop
         self.scoreboard.describe_kind(kind, event_loop=event_loop)
         self.log.info("target loaded", kind=kind, capacity=capacity)
         maximum = self._loop_maximum

@@ -234,9 +234,9 @@ class Children:
                 self._heed_order(message)
             case messages.Loaded():
                 self._pool.apply(TargetLoaded(place_of(child)), now)
-            case messages.Ready(pid, kind, capacity):
+            case messages.Ready(pid, kind, capacity, event_loop):
                 self._bear(child, pid)
-                self.news.kind(kind, capacity, now)
+                self.news.kind(kind, capacity, event_loop, now)
                 self.news.ready(child, capacity if kind else None, now)
             case messages.NotInherited():
                 self._platform.hand_over(child, b"", self._birth.listeners)

@@ -10,14 +10,14 @@ from typing import Any
 
 from prefork.cli.server import resolved, server_parser
 from prefork.errors import HandlerError
-from prefork.kinds import targets as handlers
-from prefork.kinds.shapes import KINDS, check_accept, check_addresses
+from prefork.kinds import Kind
+from prefork.kinds.targets.finding import Handler, load
+from prefork.kinds.targets.fitting import check_accept, check_addresses
 from prefork.settings import OPTIONS, Settings
 from prefork.settings.platforms import is_offered
 from prefork.settings.resolve import Resolved
 from prefork.sockets.addresses import parse_address
 from prefork.sockets.binding import takes_datagrams
-from prefork.worker.loop.loops import check_loop
 
 
 def run(argv: Sequence[str]) -> int:
@@ -40,7 +40,7 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def _loaded(settings: Settings) -> handlers.Handler:
+def _loaded(settings: Settings) -> Handler:
     """Load the target in this process as a worker would."""
     for pair in settings.env:
         name, _, value = pair.partition("=")
@@ -48,12 +48,11 @@ def _loaded(settings: Settings) -> handlers.Handler:
     if settings.chdir is not None:
         os.chdir(settings.chdir)
     try:
-        handler = handlers.load(settings.target, factory=settings.factory, kind=settings.kind)
+        handler = load(settings.target, factory=settings.factory, kind=settings.kind)
         datagrams = takes_datagrams(parse_address(text) for text in settings.bind)
-        check_addresses(handler.target, handler.kind, datagrams, handler.name)
-        check_accept(handler.kind, settings.accept, handler.name)
-        if KINDS[handler.kind].event_loop:
-            check_loop(settings)
+        check_addresses(handler, datagrams)
+        check_accept(handler, settings.accept)
+        handler.kind.check(settings)
         return handler
     except HandlerError as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
@@ -63,23 +62,23 @@ def _loaded(settings: Settings) -> handlers.Handler:
         raise
 
 
-def _for_kind(settings: Settings, kind: str) -> Settings:
+def _for_kind(settings: Settings, kind: Kind) -> Settings:
     """Return ``settings`` with the limits that ``workers = auto`` has for ``kind``."""
-    if settings.loop_maximum is None or not KINDS[kind].event_loop:
+    if settings.loop_maximum is None or not kind.event_loop:
         return settings
     return replace(settings, maximum=settings.loop_maximum)
 
 
-def _text(effective: Resolved, handler: handlers.Handler) -> str:
+def _text(effective: Resolved, handler: Handler) -> str:
     settings, sources = effective.settings, effective.sources
     offered = [option for option in OPTIONS if is_offered(option.name, sys.platform)]
     rows = [(o.name, o.text(settings) or "-", sources[o.name]) for o in offered]
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
     lines = [f"{name:{first}}  {value:{second}}  {source}" for name, value, source in rows]
-    return "\n".join([f"{handler.name} is a handler of the kind {handler.kind}", "", *lines])
+    return "\n".join([f"{handler.name} is a handler of the kind {handler.kind.name}", "", *lines])
 
 
-def _json(effective: Resolved, handler: handlers.Handler) -> str:
+def _json(effective: Resolved, handler: Handler) -> str:
     settings = {
         option.name: {
             "value": _plain(option.name, option.value(effective.settings), effective.settings),
@@ -88,7 +87,8 @@ def _json(effective: Resolved, handler: handlers.Handler) -> str:
         for option in OPTIONS
     }
     return json.dumps(
-        {"handler": {"name": handler.name, "kind": handler.kind}, "settings": settings}, indent=2
+        {"handler": {"name": handler.name, "kind": handler.kind.name}, "settings": settings},
+        indent=2,
     )
 
 

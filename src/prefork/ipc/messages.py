@@ -26,6 +26,7 @@ class Ready(msgspec.Struct, tag="ready", frozen=True):
     pid: int  #: a forked worker may be ready before its mold has announced it
     kind: str = ""  #: of the handler, once it is known
     capacity: int = 1  #: units that a worker of that kind can hold at once
+    event_loop: bool = False  #: whether such a worker runs an event loop
 
 
 class Failed(msgspec.Struct, tag="failed", frozen=True):

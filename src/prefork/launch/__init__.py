@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from prefork.kinds.targets import current_directory
+from prefork.kinds.targets.place import current_directory
 from prefork.launch.targets import target_text
 from prefork.settings import OPTIONS
 from prefork.settings.cpus import available_cpus

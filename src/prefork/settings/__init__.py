@@ -6,18 +6,15 @@ Kept light: arbiter and workers import it only to decode what the command line r
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from prefork.settings.forms import ACCOUNT, ADDRESS, CONTROL, MUTEX, NAME, PAIR, PATH, SIGNAL, TEXT
+from prefork.kinds import Facts, facts_of
+from prefork.settings import forms
 from prefork.settings.option import Option, also, options_of, setting
 from prefork.settings.values import FLAG, OCTAL, WORKERS, choice, duration, whole
 
 __all__ = ["OPTIONS", "Settings"]
-
-_HANDLER: Final = "Handler"
-_LISTENING: Final = "Listening"
-_POOL: Final = "Pool"
-_WATCHING: Final = "Watching"
-_PROCESS: Final = "Process"
-_OPERATING: Final = "Operating"
+_HANDLER, _LISTENING, _POOL = "Handler", "Listening", "Pool"
+_WATCHING, _PROCESS, _OPERATING = "Watching", "Process", "Operating"
+_ACCOUNT: Final = forms.ACCOUNT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,17 +24,15 @@ class Settings:
     target: str = setting(
         "target",
         group=_HANDLER,
-        form=TEXT,
+        form=forms.TEXT,
         value="",
         help="What to serve: module:attribute, or path/to/file.py:attribute. Without attribute "
         "the first of app, application, handle, main that exists.",
     )
-    kind: Literal[
-        "auto", "stream", "asyncio", "protocol", "socketserver", "datagram", "program", "command"
-    ] = setting(
+    kind: str = setting(
         "kind",
         group=_HANDLER,
-        form=choice("auto", "stream", "asyncio", "protocol", "socketserver", "datagram", "program"),
+        form=forms.KIND,
         default="auto",
         help="The kind of handler; auto detects it from the target's signature or class.",
     )
@@ -52,7 +47,7 @@ class Settings:
         "bind",
         short="b",
         group=_LISTENING,
-        form=ADDRESS,
+        form=forms.ADDRESS,
         many=True,
         default="tcp://127.0.0.1:8000",
         value=("tcp://127.0.0.1:8000",),
@@ -84,7 +79,7 @@ class Settings:
     accept_mutex_name: str | None = setting(
         "accept-mutex-name",
         group=_LISTENING,
-        form=MUTEX,
+        form=forms.MUTEX,
         help="On Windows, the name of the accept mutex, so that other programs can share it.",
     )
     minimum: int = setting(
@@ -172,7 +167,7 @@ class Settings:
     stop_signal: str = setting(
         "stop-signal",
         group=_WATCHING,
-        form=SIGNAL,
+        form=forms.SIGNAL,
         default="TERM",
         help="The signal that asks a program to finish and end.",
     )
@@ -213,10 +208,10 @@ class Settings:
         help="The time in which restart-intensity counts failed starts.",
     )
     user: str | None = setting(
-        "user", short="u", group=_PROCESS, form=ACCOUNT, help="The user that the workers run as."
+        "user", short="u", group=_PROCESS, form=_ACCOUNT, help="The user that the workers run as."
     )
     group: str | None = setting(
-        "group", short="g", group=_PROCESS, form=ACCOUNT, help="The group that the workers run as."
+        "group", short="g", group=_PROCESS, form=_ACCOUNT, help="The group that the workers run as."
     )
     umask: int | None = setting(
         "umask",
@@ -228,13 +223,13 @@ class Settings:
     chdir: str | None = setting(
         "chdir",
         group=_PROCESS,
-        form=PATH,
+        form=forms.PATH,
         help="The directory to run in; the target is imported from there.",
     )
     env: tuple[str, ...] = setting(
         "env",
         group=_PROCESS,
-        form=PAIR,
+        form=forms.PAIR,
         many=True,
         value=(),
         help="A variable for the workers' environment; repeat it for several variables.",
@@ -250,7 +245,7 @@ class Settings:
         "name",
         short="n",
         group=_OPERATING,
-        form=NAME,
+        form=forms.NAME,
         value="prefork",
         computed="the last part of the target's module",
         help="The server's name, by which the operator commands find it.",
@@ -259,7 +254,7 @@ class Settings:
         "pidfile",
         short="p",
         group=_OPERATING,
-        form=PATH,
+        form=forms.PATH,
         aliases=("--pid",),
         help="A file for the arbiter's process id, removed at the end; a relative path is relative "
         "to the directory where the command is run.",
@@ -267,7 +262,7 @@ class Settings:
     control: str = setting(
         "control",
         group=_OPERATING,
-        form=CONTROL,
+        form=forms.CONTROL,
         default="auto",
         help="Where the operator commands connect to the server: auto, off, unix:PATH or "
         "unix:@NAME (a relative PATH is relative to the directory where the command is run); on "
@@ -293,6 +288,13 @@ class Settings:
     loop_maximum: int | None = None
     #: The program of ``prefork exec`` and its arguments.
     command: tuple[str, ...] = ()
+    #: Of users' own kinds, what processes have to know that do not import them.
+    outside_kinds: tuple[Facts, ...] = ()
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of the kind; with ``auto``, what holds until a worker reports it."""
+        return facts_of(self.kind, self.outside_kinds)
 
 
 OPTIONS: Final[tuple[Option, ...]] = options_of(Settings)

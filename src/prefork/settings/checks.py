@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from prefork.kinds import kind_named
 from prefork.settings.platforms import Values, unfit
 from prefork.settings.sentences import sentence
 from prefork.settings.sources import Layer, Surroundings
@@ -17,15 +18,6 @@ if sys.platform != "win32":
 
 #: One less than what 32 bits hold: setuid(2) takes that as "leave it".
 _HIGHEST_ID: Final = 2**32 - 2
-
-_CONNECTIONS: Final = ("tcp://", "unix:")
-#: The addresses that each kind can serve; the others serve any.
-SERVES: Final = {
-    "stream": _CONNECTIONS,
-    "asyncio": _CONNECTIONS,
-    "protocol": _CONNECTIONS,
-    "datagram": ("udp://", "unixgram:"),
-}
 
 
 def contradictions(values: Values, given: Layer, surroundings: Surroundings) -> Iterator[str]:
@@ -61,15 +53,17 @@ def _blocking_on_several(values: Values, given: Layer) -> Iterator[str]:
 
 def _kind_of_addresses(values: Values, given: Layer) -> Iterator[str]:
     # What auto finds, and what an inherited socket is for, is known only to the workers.
-    serves = SERVES.get(values.get("kind", "auto"))
+    name = values.get("kind", "auto")
+    if name == "auto":
+        return
+    serves = kind_named(name).schemes
     for address in values.get("bind", ()):
-        if serves and not address.startswith(("fd://", *serves)):
+        if not address.startswith(("fd://", *serves)):
             yield sentence(
                 "bind",
                 address,
                 given["bind"],
-                f"the kind {values['kind']} ({given['kind'].source}) serves "
-                f"{' and '.join(serves)} addresses",
+                f"the kind {name} ({given['kind'].source}) serves {' and '.join(serves)} addresses",
             )
 
 

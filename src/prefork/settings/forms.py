@@ -1,8 +1,9 @@
 """The forms that only this server's settings have."""
 
 import signal
-from typing import Final
+from typing import Any, Final
 
+from prefork.kinds import offered
 from prefork.settings.values import Form, matching
 
 TEXT: Final = matching(r"[^\0]+", "it must be a text that is not empty", "TEXT")
@@ -21,6 +22,37 @@ MUTEX: Final = matching(
     "it must be 1 to 260 characters without a backslash, except Local\\ or Global\\ in front",
     "NAME",
 )
+
+
+class _KindForm(Form):
+    """The form of a kind's name; what kinds there are shows when somebody asks."""
+
+    def __init__(self) -> None:
+        """Know no kind yet: arbiter and workers need none of this."""
+
+    @property
+    def allowed(self) -> str:
+        """The end of the sentence that says what is possible."""
+        return f"it is one of auto, {', '.join(offered())}"
+
+    @property
+    def metavar(self) -> str:
+        """What stands for the value in a usage line."""
+        return f"auto|{'|'.join(offered())}"
+
+    def convert(self, text: str) -> str:
+        """Return the kind's name; raises ValueError."""
+        name = text.lower()
+        if name not in ("auto", *offered()):
+            raise ValueError
+        return name
+
+    def show(self, value: Any) -> str:
+        """Return the name as it is."""
+        return str(value)
+
+
+KIND: Final = _KindForm()
 
 
 def _signal(text: str) -> str:

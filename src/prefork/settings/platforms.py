@@ -3,16 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from prefork.kinds.event_loop.choice import SELECTABLE
 from prefork.settings.sentences import UNSAID, sentence
 from prefork.settings.sources import Layer, Surroundings
 
 #: select() takes 512 sockets on Windows, of which the arbiter needs some for itself, and for
 #: operators.
 MOST_ON_WINDOWS: Final = 400
-
-#: As above, for the connections of a loop = selector: it has one socket of its own, and handlers
-#: may have some.
-MOST_SELECTED: Final = 500
 
 #: The converted values of the settings that are right by themselves.
 Values = Mapping[str, Any]
@@ -144,11 +141,11 @@ def unfit(values: Values, given: Layer, surroundings: Surroundings) -> Iterator[
 
 def _too_many_selected(values: Values, given: Layer, surroundings: Surroundings) -> Iterator[str]:
     held = values.get("concurrency", 0)
-    if surroundings.is_windows and values.get("loop") == "selector" and held > MOST_SELECTED:
+    if surroundings.is_windows and values.get("loop") == "selector" and held > SELECTABLE:
         yield sentence(
             "concurrency",
             given["concurrency"].texts[-1],
             given["concurrency"],
-            f"loop = selector ({given['loop'].source}) holds at most {MOST_SELECTED} connections; "
+            f"loop = selector ({given['loop'].source}) holds at most {SELECTABLE} connections; "
             "loop = proactor holds any number",
         )

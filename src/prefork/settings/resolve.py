@@ -9,14 +9,16 @@ from types import MappingProxyType
 from typing import Any
 
 from prefork.errors import PreforkError, SettingsError
+from prefork.kinds.event_loop.choice import SELECTABLE
+from prefork.kinds.targets.place import facts_of_outside_kinds
+from prefork.kinds.targets.text import is_path, parted, pure_path
 from prefork.settings import OPTIONS, Settings
 from prefork.settings.checks import contradictions
 from prefork.settings.environment import adopted_sockets, asked_for, from_environment
 from prefork.settings.option import Option
-from prefork.settings.platforms import MOST_ON_WINDOWS, MOST_SELECTED
+from prefork.settings.platforms import MOST_ON_WINDOWS
 from prefork.settings.sentences import DEFAULT, sentence
 from prefork.settings.sources import Given, Layer, Surroundings
-from prefork.settings.targets import is_path, parted, pure_path
 from prefork.settings.toml import from_file
 
 _NOWHERE = (
@@ -61,7 +63,7 @@ def resolve(
     found += contradictions(values, given, surroundings)
     if found:
         raise SettingsError(list(dict.fromkeys(found)))
-    settings = _settings(values)
+    settings = replace(_settings(values), outside_kinds=facts_of_outside_kinds())
     if given["workers"].texts[-1:] == ("auto",):
         settings = replace(settings, loop_maximum=_most(surroundings.cpus, surroundings))
     return Resolved(settings, {name: value.source for name, value in given.items()})
@@ -141,7 +143,7 @@ def _effective(option: Option, given: Layer, surroundings: Surroundings) -> tupl
             # Blocking workers wait most of the time, so there may be more of them than CPUs.
             return (f"1..{_most(4 * surroundings.cpus, surroundings)}",)
         case "concurrency", _ if _is_capped(given, surroundings):
-            return (str(MOST_SELECTED),)
+            return (str(SELECTABLE),)
         case "log-format", ("auto",):
             return ("text" if surroundings.terminal else "json",)
         case "name", () if given["target"].texts:

@@ -5,17 +5,12 @@ import sys
 
 from prefork.errors import HandlerError
 from prefork.ipc import messages
-from prefork.kinds.targets import find
+from prefork.kinds.targets.finding import find, import_kinds
 from prefork.logs import log
 from prefork.worker.boot import Worker
 from prefork.worker.loading import failure
+from prefork.worker.resources import Resources, apply_settings, inheritance
 from prefork.worker.timeouts import no_default_timeout
-
-if sys.platform == "win32":
-    from prefork.worker.windows import Station, inheritance, settle
-else:
-    from prefork.worker.environment import settle
-    from prefork.worker.posix import Station, inheritance
 
 #: Seconds that the end waits for a slow reader of the log.
 LAST_WORDS = 1.0
@@ -26,15 +21,16 @@ def main() -> int:
     arguments = messages.arguments(sys.argv[1:])
     plan, channel, dump = inheritance(arguments)
     try:
-        settle(plan)
+        apply_settings(plan)
+        import_kinds(plan.settings.outside_kinds)
         target = find(plan.settings.target)
     except HandlerError as error:
         channel.sendall(messages.encode(failure(str(error), error)))
         channel.shutdown(socket.SHUT_WR)  # or Windows might reset it before it is read
         return 4
     with no_default_timeout():
-        worker = Worker(Station(plan, arguments["slot"][0], channel, dump))
-    worker.channel.tell(messages.Loaded())
+        worker = Worker(Resources(plan, arguments["slot"][0], channel, dump))
+    worker.channel.send(messages.Loaded())
     try:
         return worker.run(target)
     finally:

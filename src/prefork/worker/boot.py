@@ -4,90 +4,100 @@ import atexit
 import os
 import sys
 import threading
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from prefork.errors import HandlerError
-from prefork.kinds.shapes import KINDS
-from prefork.kinds.targets import Handler, Target
+from prefork.kinds.base import LoopConnection
+from prefork.kinds.targets.finding import Handler, Target
 from prefork.logs import log
-from prefork.worker.accept.datagrams import datagram_handler
-from prefork.worker.accept.gate import Gate
-from prefork.worker.context import Means, WorkerContext
-from prefork.worker.counters import Counters, SingleCounters, ThreadedCounters
+from prefork.worker.connection import Connections, Step, preparation_limit
+from prefork.worker.context import ContextParts, WorkerContext
+from prefork.worker.counters import Counters, LoopCounters, SingleCounters, ThreadedCounters
 from prefork.worker.loading import failure, made, ready
-from prefork.worker.servers import request_handler
-from prefork.worker.stream import serve, serve_threaded
-
-if sys.platform == "win32":
-    from prefork.worker.windows import Station
-else:
-    from prefork.worker.posix import Station
+from prefork.worker.resources import Resources
+from prefork.worker.serving import serve, serve_threaded
 
 
 class Worker:
-    """A worker process, from its start to its end."""
+    """A worker process, from its start to its end; its kind calls what is offered to kinds."""
 
-    def __init__(self, station: Station) -> None:
-        self.station = station
-        self.plan = station.plan
-        self.channel = station.channel
+    def __init__(self, resources: Resources, steps: Sequence[Step] = ()) -> None:
+        """Prepare connections by ``steps`` before their handler gets them."""
+        self.resources = resources
+        self.plan = resources.plan
+        self.channel = resources.channel
+        self.listeners = resources.listeners
+        self._steps = steps
+        self._handler: Handler
 
     def run(self, target: Target) -> int:
         """Serve until it is time to leave; return the exit status."""
         try:
-            handler = made(target, self.plan, self.station.datagrams)
+            self._handler = made(target, self.plan, self.resources.datagrams)
         except BaseException as error:  # noqa: BLE001 (the user's factory)
             reason = error if isinstance(error, HandlerError) else f"{target.name} raised {error!r}"
-            self.channel.tell(failure(str(reason), error))
+            self.channel.send(failure(str(reason), error))
             return 4
-        status = self._serve(handler)
+        status = self._handler.kind.serve(self, self._handler)
         _join_threads()
         return status
 
-    def _serve(self, handler: Handler) -> int:
+    def serve_each(self, function: Callable[[Any, Any], object]) -> int:
+        """Call ``function`` with each connection, or datagram; in threads if there are several."""
         threads = self.plan.settings.threads
-        if KINDS[handler.kind].event_loop:
-            return self._run_loop(handler)
-        gate, row = self.station.gate(), self.station.row
-        counters: Counters = SingleCounters(row) if threads == 1 else ThreadedCounters(row)
-        if handler.kind == "program":
-            return self._run_program(handler, gate, counters)
-        function = handler.target
-        if handler.kind == "socketserver":
-            function = request_handler(handler.target, self.station.listeners[0])
-        elif handler.kind == "datagram":
-            function = datagram_handler(handler.target)
-        self.channel.tell(ready(handler, self.plan))
+        gate, connections = self.resources.gate(), self._connections(self._blocking_counters())
+        self._report_ready()
         if threads == 1:
-            serve(gate, function, counters)
+            serve(gate, function, connections)
         else:
-            serve_threaded(gate, function, counters, threads)
+            serve_threaded(gate, function, connections, threads)
         return 0
 
-    def _run_loop(self, handler: Handler) -> int:
+    def serve_in_loop(self, converse: Callable[[LoopConnection], Awaitable[object]]) -> int:
+        """Await ``converse`` for each connection, in a task of its own of one event loop."""
         # Only here: asyncio costs memory and time that no other kind needs to spend.
-        from prefork.worker.loop.worker import LoopWorker
+        from prefork.worker.loop.worker import serve_in_loop
 
-        return LoopWorker(self.station).run(handler, ready(handler, self.plan))
+        counters = LoopCounters(self.resources.row)
+        return serve_in_loop(
+            self.resources, converse, counters, self._connections(counters), self._report_ready
+        )
 
-    def _run_program(self, handler: Handler, gate: Gate, counters: Counters) -> int:
+    def run_program(self, program: Callable[[Any], object]) -> int:
+        """Call ``program`` once, with a WorkerContext; what it raises ends the worker."""
         context = WorkerContext(
-            slot=self.station.slot,
+            slot=self.resources.slot,
             generation=self.plan.generation,
-            listeners=self.station.listeners,
-            means=Means(self.channel, gate, counters, ready(handler, self.plan)),
+            listeners=self.listeners,
+            parts=ContextParts(
+                channel=self.channel,
+                gate=self.resources.gate(),
+                connections=self._connections(self._blocking_counters()),
+                report_ready=self._report_ready,
+            ),
         )
         try:
-            handler.target(context)
+            program(context)
         except SystemExit as error:
             return error.code if isinstance(error.code, int) else int(error.code is not None)
         except BaseException as error:  # noqa: BLE001 (the user's program)
-            # A program that accepts for itself meets a listener that has become deaf.
+            # A program that accepts for itself meets a listener that fails once we are to leave.
             if not (isinstance(error, OSError) and context.stopping):
                 log.current().exception("program failed", error, pid=os.getpid())
                 return 1
         return 0
+
+    def _report_ready(self) -> None:
+        self.channel.send(ready(self._handler, self.plan))
+
+    def _blocking_counters(self) -> Counters:
+        row = self.resources.row
+        return SingleCounters(row) if self.plan.settings.threads == 1 else ThreadedCounters(row)
+
+    def _connections(self, counters: Counters) -> Connections:
+        return Connections(counters, self._steps, preparation_limit(self.plan.settings.timeout))
 
 
 def finish(status: int) -> NoReturn:

@@ -1,37 +1,24 @@
 """What a handler of the kind ``program`` is given: it accepts for itself."""
 
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from prefork.ipc import messages
 from prefork.logs import log
 from prefork.worker.accept.gate import Gate
-from prefork.worker.counters import Counters
+from prefork.worker.channel import Channel
+from prefork.worker.connection import Connections
 
 
-class Channel(Protocol):
-    """How a worker speaks with its arbiter, on any system."""
-
-    leaving: bool  #: take no more
-
-    def attend(self) -> None:
-        """Hear what the arbiter has said."""
-
-    def tell(self, message: messages.Message) -> None:
-        """Send ``message`` to the arbiter; lost when there is none any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextParts:
     """What a context works with."""
 
     channel: Channel
     gate: Gate
-    counters: Counters
-    ready: messages.Ready  #: what to say when the program is
+    connections: Connections
+    report_ready: Callable[[], None]  #: send the arbiter that the program is ready
 
 
 class WorkerContext:
@@ -47,27 +34,27 @@ class WorkerContext:
         slot: int,
         generation: int,
         listeners: Sequence[socket.socket],
-        means: Means,
+        parts: ContextParts,
     ) -> None:
         self.slot = slot  #: this worker's place in the pool
         self.generation = generation  #: rises with each reload
         self.listeners = tuple(listeners)  #: the shared sockets, in the order of ``bind``
         self.log = log.current()  #: writes events to the server's log
-        self._means = means
-        self._channel = means.channel
+        self._parts = parts
+        self._channel = parts.channel
         self._is_ready = False
 
     def ready(self) -> None:
         """Say that this worker is ready to serve; it counts as capacity from then on."""
         if not self._is_ready:
             self._is_ready = True
-            self._channel.tell(self._means.ready)
+            self._parts.report_ready()
 
     @property
     def stopping(self) -> bool:
         """Whether this worker has been asked to finish what it holds and return."""
         if not self._channel.leaving:
-            self._channel.attend()
+            self._channel.read()
         return self._channel.leaving
 
     def accept(self) -> Iterator[Any]:
@@ -77,12 +64,4 @@ class WorkerContext:
         is then closed.  Ends when it is time to leave.  Says ``ready()`` if nobody has.
         """
         self.ready()
-        while (accepted := self._means.gate.accept()) is not None:
-            connection, address = accepted
-            token = self._means.counters.begin(address)
-            try:
-                yield connection
-            finally:
-                with suppress(OSError):  # the program may have closed the descriptor itself
-                    connection.close()
-                self._means.counters.end(token, failed=False)
+        yield from self._parts.connections.taken_from(self._parts.gate)

@@ -34,7 +34,7 @@ def take_over(plan: Plan, arguments: Mapping[str, Sequence[int]]) -> tuple[socke
     return socket.socket(fileno=channel), dump
 
 
-def settle(plan: Plan) -> None:
+def apply_settings(plan: Plan) -> None:
     """Take on the identity and limits that all user code runs with."""
     settings = plan.settings
     log.use(Log(settings.log_level, as_json=settings.log_format == "json"))

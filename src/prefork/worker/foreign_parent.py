@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from prefork.errors import HandlerError, PreforkError, SettingsError
 from prefork.ipc.layout import Row
-from prefork.kinds.shapes import check_addresses
-from prefork.kinds.targets import load
+from prefork.kinds.targets.finding import Handler, load
+from prefork.kinds.targets.fitting import check_addresses
 from prefork.logs import log
 from prefork.logs.log import LEVELS, Log
 from prefork.platform.standard_streams import fill_standard_streams
@@ -23,13 +23,10 @@ from prefork.platform.windows.api import Console, Event, Mutex, RegisteredWait, 
 from prefork.platform.windows.sockets import adopted
 from prefork.platform.windows.system import opened_process
 from prefork.worker.accept.listeners import InheritedListener
-from prefork.worker.accept.windows import GuestGate
+from prefork.worker.accept.windows import ForeignPeersGate
+from prefork.worker.connection import Connections
 from prefork.worker.counters import SingleCounters
-from prefork.worker.servers import request_handler
-from prefork.worker.stream import serve
-
-#: The kinds that take one connection at a time.
-_KINDS: Final = ("stream", "socketserver")
+from prefork.worker.serving import serve
 
 #: Seconds that the end waits for a slow reader of the log.
 LAST_WORDS: Final = 1.0
@@ -38,14 +35,14 @@ LAST_WORDS: Final = 1.0
 _LAST: Final = (Console.CLOSE, Console.LOGOFF, Console.SHUTDOWN)
 
 
-class Departure:
-    """When to leave: our parent is gone, or the console says so."""
+class TimeToLeave:
+    """When to leave: our parent is gone, or the console is closed."""
 
     def __init__(self) -> None:
         self.stop = Event.create()  #: it is time to leave
         self._finished = Event.create()
         # What the system calls, in threads of its own, lives as long as this.
-        self._console = Console(self._hear)
+        self._console = Console(self._on_console_event)
         self._callback = WaitCallback(lambda *_: self.stop.set())
         try:
             self._parent = opened_process(os.getppid())
@@ -58,7 +55,7 @@ class Departure:
         """Say that nothing is left to be done."""
         self._finished.set()
 
-    def _hear(self, event: int) -> None:
+    def _on_console_event(self, event: int) -> None:
         self.stop.set()
         if event in _LAST:
             Waits([self._finished.value]).wait()
@@ -77,22 +74,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    said = os.environ.get
+    variable = os.environ.get
     parser = argparse.ArgumentParser("prefork.worker.guest", description=__doc__)
     parser.add_argument("handles", nargs="+", type=int, metavar="HANDLE")
-    parser.add_argument("--target", default=said("PREFORK_TARGET"))
+    parser.add_argument("--target", default=variable("PREFORK_TARGET"))
     parser.add_argument(
-        "--accept-mutex-name", metavar="NAME", default=said("PREFORK_ACCEPT_MUTEX_NAME")
+        "--accept-mutex-name", metavar="NAME", default=variable("PREFORK_ACCEPT_MUTEX_NAME")
     )
-    parser.add_argument("--log-level", default=said("PREFORK_LOG_LEVEL", "info"))
+    parser.add_argument("--log-level", default=variable("PREFORK_LOG_LEVEL", "info"))
     return parser
 
 
 def _serve(words: argparse.Namespace) -> int:
     """Serve until it is time to leave.  Raises SettingsError and HandlerError."""
     missing = [
-        f"a guest needs {flag}, or {variable} in its environment"
-        for flag, variable, value in (
+        f"a guest needs {flag}, or {name} in its environment"
+        for flag, name, value in (
             ("--target", "PREFORK_TARGET", words.target),
             ("--accept-mutex-name", "PREFORK_ACCEPT_MUTEX_NAME", words.accept_mutex_name),
         )
@@ -109,13 +106,42 @@ def _serve(words: argparse.Namespace) -> int:
             [f"there is no mutex {words.accept_mutex_name}: it is made by whoever starts a guest"]
         )
     listeners = [_listener(handle) for handle in words.handles]
-    function = _function(words.target, listeners)
-    departure = Departure()
-    row = Row(memoryview(bytearray(Row.size)))  # nobody reads it
-    serve(GuestGate(listeners, departure.stop, mutex, _complain), function, SingleCounters(row))
-    log.current().finish(LAST_WORDS)
-    departure.finish()
-    return 0
+    handler = load(words.target)
+    check_addresses(handler, [False for _ in listeners])
+    return handler.kind.serve(_Worker(listeners, mutex, handler), handler)
+
+
+class _Worker:
+    """What this worker offers to the kind that it serves: one connection at a time."""
+
+    def __init__(self, listeners: Sequence[socket.socket], mutex: Mutex, handler: Handler) -> None:
+        self.listeners = listeners
+        self._mutex = mutex
+        self._handler = handler
+
+    def serve_each(self, function: Callable[[Any, Any], object]) -> int:
+        """Call ``function`` with each connection until it is time to leave."""
+        time_to_leave = TimeToLeave()
+        row = Row(memoryview(bytearray(Row.size)))  # nobody reads it
+        gate = ForeignPeersGate(self.listeners, time_to_leave.stop, self._mutex)
+        serve(gate, function, Connections(SingleCounters(row)))
+        log.current().finish(LAST_WORDS)
+        time_to_leave.finish()
+        return 0
+
+    def run_program(self, program: object) -> int:
+        """Refuse: raises HandlerError."""
+        del program
+        raise self._refusal()
+
+    def serve_in_loop(self, converse: object) -> int:
+        """Refuse: raises HandlerError."""
+        del converse
+        raise self._refusal()
+
+    def _refusal(self) -> HandlerError:
+        name, kind = self._handler.name, self._handler.kind.name
+        return HandlerError(f"{name} is of the kind {kind}; a guest serves stream and socketserver")
 
 
 def _listener(handle: int) -> socket.socket:
@@ -125,24 +151,6 @@ def _listener(handle: int) -> socket.socket:
     except OSError as error:
         reason = error.strerror or str(error)
         raise SettingsError([f"the handle {handle} is no inherited socket: {reason}"]) from error
-
-
-def _function(target: str, listeners: Sequence[socket.socket]) -> Callable[[Any, Any], object]:
-    """Return what to call with each connection; raises HandlerError."""
-    handler = load(target)
-    check_addresses(handler.target, handler.kind, [False for _ in listeners], handler.name)
-    if handler.kind not in _KINDS:
-        raise HandlerError(
-            f"{handler.name} is of the kind {handler.kind}; a guest serves {' and '.join(_KINDS)}"
-        )
-    if handler.kind == "socketserver":
-        return request_handler(handler.target, listeners[0])
-    function: Callable[[Any, Any], object] = handler.target
-    return function
-
-
-def _complain(reason: str) -> None:
-    log.current().warning("cannot accept", pid=os.getpid(), reason=reason)
 
 
 if __name__ == "__main__":

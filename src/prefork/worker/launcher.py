@@ -19,7 +19,7 @@ from prefork.ipc import messages
 from prefork.ipc.plan import Plan, read_plan
 from prefork.platform.linux import signal_on_parents_death
 from prefork.settings import Settings
-from prefork.worker.environment import settle, take_over
+from prefork.worker.environment import apply_settings, take_over
 from prefork.worker.placeholders import Values, filled, names_descriptors
 
 #: The descriptor of the first listener: SD_LISTEN_FDS_START in sd_listen_fds(3).
@@ -32,7 +32,7 @@ def main() -> int:
     plan = read_plan(arguments["plan"][0])
     channel, _ = take_over(plan, arguments)
     try:
-        settle(plan)
+        apply_settings(plan)
         spare = names_descriptors(plan.settings.command[1:])
         channel = _arrange_descriptors(channel, plan.listeners, copies=1 + spare)
         _become(plan, arguments["slot"][0], channel)
@@ -47,7 +47,7 @@ def _arrange_descriptors(
     """Put the listeners where the program expects them, and let it inherit nothing else.
 
     A descriptor that an argument names is a second one, beside that of LISTEN_FDS: a program that
-    heeds both, as gunicorn does, takes each for its own, and closes each.
+    uses both, as gunicorn does, takes each for its own, and closes each.
     Returns the channel, which may have to move.
     """
     listeners = [*listeners] * copies

@@ -1,4 +1,4 @@
-"""From a target to a handler that this pool can serve, and what to say of it."""
+"""From a target to a handler that this pool can serve, and what to report of it."""
 
 import importlib
 import os
@@ -10,8 +10,8 @@ from typing import Final
 from prefork.errors import HandlerError
 from prefork.ipc import messages
 from prefork.ipc.plan import Plan
-from prefork.kinds.shapes import KINDS, capacity_of, check_accept, check_addresses
-from prefork.kinds.targets import Handler, Target
+from prefork.kinds.targets.finding import Handler, Target
+from prefork.kinds.targets.fitting import check_accept, check_addresses
 
 _NOT_THE_USERS: Final = (
     str(Path(__file__).parents[1]) + os.sep,
@@ -23,26 +23,26 @@ _NOT_THE_USERS: Final = (
 def made(target: Target, plan: Plan, datagrams: Collection[bool]) -> Handler:
     """Return the handler of ``target``, with what its kind needs imported.
 
-    ``datagrams`` tells of each listener whether it is one for datagrams.
+    ``datagrams`` is, for each listener, whether it is one for datagrams.
 
     Raises HandlerError if it cannot be served as ``plan`` says, and whatever a factory raises.
     """
     settings = plan.settings
     handler = target.handler(factory=settings.factory, kind=settings.kind)
-    check_accept(handler.kind, settings.accept, handler.name)
-    check_addresses(handler.target, handler.kind, datagrams, handler.name)
-    if KINDS[handler.kind].event_loop:
+    check_accept(handler, settings.accept)
+    check_addresses(handler, datagrams)
+    handler.kind.check(settings)
+    if handler.kind.event_loop:
         # Only here: asyncio costs memory and time that no other kind needs to spend.
         importlib.import_module("prefork.worker.loop.worker")
-        importlib.import_module("prefork.worker.loop.loops").check_loop(settings)
     return handler
 
 
 def ready(handler: Handler, plan: Plan) -> messages.Ready:
-    """Return what to say once ``handler`` can be served."""
-    settings = plan.settings
-    capacity = capacity_of(handler.kind, settings.threads, settings.concurrency)
-    return messages.Ready(os.getpid(), handler.kind, capacity)
+    """Return what to send once ``handler`` can be served."""
+    kind = handler.kind
+    capacity = kind.units_at_once(plan.settings)
+    return messages.Ready(os.getpid(), kind.name, capacity, kind.event_loop)
 
 
 def failure(reason: str, error: BaseException) -> messages.Failed:

@@ -21,7 +21,7 @@ from prefork.errors import HandlerError
 from prefork.ipc import messages
 from prefork.ipc.plan import Plan
 from prefork.ipc.scoreboard import Scoreboard
-from prefork.kinds.targets import Target, find
+from prefork.kinds.targets.finding import Target, find, import_kinds
 from prefork.logs import log
 from prefork.platform.linux import signal_on_parents_death, thread_count
 from prefork.platform.posix.descriptors import receive
@@ -29,9 +29,9 @@ from prefork.platform.posix.signals import NUDGE
 from prefork.platform.title import show_as
 from prefork.worker.accept.listeners import are_datagram
 from prefork.worker.boot import Worker, finish
-from prefork.worker.environment import settle
+from prefork.worker.environment import apply_settings
 from prefork.worker.loading import failure, made, ready
-from prefork.worker.posix import Station, inheritance
+from prefork.worker.posix_resources import Resources, inheritance
 from prefork.worker.timeouts import no_default_timeout
 
 #: Signals that must not reach a child before it has made itself independent of its parent.
@@ -68,28 +68,28 @@ class Mold:
                 self._fork(order, *fds)
             except OSError as error:
                 reason = error.strerror or str(error)
-                self._tell(messages.NotForked(order.serial, reason))
+                self._report(messages.NotForked(order.serial, reason))
             finally:
                 for fd in fds:
                     os.close(fd)
 
     def see_workers_leave(self) -> None:
-        """See to it that the workers leave, when the arbiter has died without telling them.
+        """See to it that the workers leave, when the arbiter has died without an order to them.
 
         The kernel has sent each a signal.  It is lost on one that was just about to accept, and
-        on one that C code keeps from its Python; whoever has heard it sees to its own end.
+        on one that C code keeps from its Python; a worker that has got it ends by itself.
         """
         for fd in self.plan.listeners:
             os.close(fd)
         end = monotonic() + self.plan.settings.graceful_timeout
-        while deaf := [pid for slot, pid in self._forked.items() if self._is_deaf(slot, pid)]:
+        while unaware := [pid for slot, pid in self._forked.items() if self._is_unaware(slot, pid)]:
             late = monotonic() >= end
-            for pid in deaf:
+            for pid in unaware:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL if late else NUDGE)
             select.select([], [], [], _NUDGE_EVERY)
 
-    def _is_deaf(self, slot: int, pid: int) -> bool:
+    def _is_unaware(self, slot: int, pid: int) -> bool:
         if self._scoreboard.row(slot).leaving:
             return False
         try:
@@ -101,7 +101,7 @@ class Mold:
     def _fork(self, order: messages.ForkOrder, channel: int, dump: int) -> None:
         """Fork twice, so that the worker becomes a child of the arbiter, our subreaper.
 
-        The process in between lives until the arbiter has been told of the worker: before that
+        The process in between lives until the arbiter knows of the worker: before that
         the worker is not the arbiter's child, so its death cannot be seen before its birth.
         """
         ours, theirs = socket.socketpair()
@@ -111,13 +111,13 @@ class Mold:
             report = ours.recv(32)
             if report.isdigit():
                 self._forked[order.slot] = int(report)
-                self._tell(messages.Forked(order.serial, int(report)))
+                self._report(messages.Forked(order.serial, int(report)))
                 ours.send(b".")
             else:
-                self._tell(messages.NotForked(order.serial, report.decode()))
+                self._report(messages.NotForked(order.serial, report.decode()))
         os.waitpid(between, 0)
 
-    def _tell(self, message: messages.Message) -> None:
+    def _report(self, message: messages.Message) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):  # the next order will be the end
             self.orders.send(messages.encode(message))
 
@@ -146,8 +146,7 @@ class Mold:
         self.orders.close()
         status = 1
         try:
-            station = Station(self.plan, order.slot, socket.socket(fileno=channel), dump)
-            worker = Worker(station)
+            worker = Worker(Resources(self.plan, order.slot, socket.socket(fileno=channel), dump))
             socket.setdefaulttimeout(self.default_timeout)
             status = worker.run(self.target)
         except BaseException as error:  # noqa: BLE001 (a child never comes back)
@@ -161,7 +160,7 @@ def _fork_blocked(child: Callable[[], NoReturn]) -> int:
     try:
         pid = os.fork()
     finally:
-        # Also in the child: our handlers only ignore, and what must be heard comes again.
+        # Also in the child: our handlers only ignore, and what matters comes again.
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if pid == 0:
         try:
@@ -179,8 +178,9 @@ def main() -> int:
     # We hold nothing that could be lost, and may be stuck in the user's import.
     signal_on_parents_death(signal.SIGKILL)
     try:
-        settle(plan)
+        apply_settings(plan)
         signal_on_parents_death(signal.SIGKILL)  # a change of user has cleared it
+        import_kinds(plan.settings.outside_kinds)
         target = find(plan.settings.target)
         answer = _ready(plan, target)
     except HandlerError as error:
@@ -205,7 +205,7 @@ def main() -> int:
 
 
 def _ready(plan: Plan, target: Target) -> messages.Ready:
-    """Return what to say when the target is loaded; raises HandlerError if it cannot be served.
+    """Return what to send when the target is loaded; raises HandlerError if it cannot be served.
 
     What a factory makes, each worker has to find out for itself.
     """

@@ -1,4 +1,4 @@
-"""The tokens in a program's arguments: ``{fd}``, ``{fd:N}``, ``{port}`` and ``{slot}``.
+"""The placeholders in a program's arguments: ``{fd}``, ``{fd:N}``, ``{port}`` and ``{slot}``.
 
 Knows no descriptor and no process.
 """
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 
 #: Exactly these; all other braces are the program's own.
-_TOKEN: Final = re.compile(r"\{(?P<name>fd|port|slot)\}|\{fd:(?P<index>[0-9]{1,9})\}")
+_PLACEHOLDER: Final = re.compile(r"\{(?P<name>fd|port|slot)\}|\{fd:(?P<index>[0-9]{1,9})\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What the tokens stand for in one worker."""
+    """What the placeholders stand for in one worker."""
 
     fds: Sequence[int]  #: of the addresses, in their order
     port: int | None  #: of the first address that has one
@@ -22,7 +22,7 @@ class Values:
 
 
 def filled(argument: str, values: Values) -> str:
-    """Return ``argument`` with each token replaced."""
+    """Return ``argument`` with each placeholder replaced."""
 
     def value(match: re.Match[str]) -> str:
         match match["name"]:
@@ -34,19 +34,19 @@ def filled(argument: str, values: Values) -> str:
                 return str(values.slot)
         return str(values.fds[int(match["index"])])
 
-    return _TOKEN.sub(value, argument)
+    return _PLACEHOLDER.sub(value, argument)
 
 
 def names_descriptors(arguments: Sequence[str]) -> bool:
     """Tell whether some argument names a descriptor."""
-    found = (match for argument in arguments for match in _TOKEN.finditer(argument))
+    found = (match for argument in arguments for match in _PLACEHOLDER.finditer(argument))
     return any(match["name"] in ("fd", None) for match in found)
 
 
 def unknown(arguments: Sequence[str], addresses: int, *, has_port: bool) -> Iterator[str]:
-    """Yield a sentence for each token that stands for nothing with so many ``addresses``."""
+    """Yield a sentence for each placeholder that stands for nothing with so many ``addresses``."""
     for argument in arguments:
-        for match in _TOKEN.finditer(argument):
+        for match in _PLACEHOLDER.finditer(argument):
             index = match["index"]
             if index is not None and int(index) >= addresses:
                 count = "is only one address" if addresses == 1 else f"are only {addresses}"

@@ -1,4 +1,4 @@
-"""The worker's end of its channel: says when it is ready, hears when it is to leave."""
+"""The worker's end of its channel on POSIX systems: a signal makes the worker read it."""
 
 import contextlib
 import os
@@ -15,8 +15,8 @@ from prefork.platform.posix.descriptors import receive
 from prefork.platform.posix.signals import NUDGE
 
 
-class Channel:
-    """Hears the arbiter's bytes: DRAIN, or the end of the stream when the arbiter is gone.
+class PosixChannel:
+    """Reads the arbiter's bytes: DRAIN, or the end of the stream when the arbiter is gone.
 
     How a worker that blocks in accept(2) leaves without a race: a signal makes it look at the
     channel, and when it is to leave, a socket that does not listen is duplicated over its
@@ -38,31 +38,33 @@ class Channel:
         self._then: Callable[[], None] = _nothing
         self._before_orphaned: Callable[[], None] = _nothing
         self._when_nudged: Callable[[], None] = _nothing
-        self._bell, self._bell_rope = os.pipe()
+        self._leave_reader, self._leave_writer = os.pipe()
 
-    def attend_on_signal(self) -> None:
+    def read_on_signal(self) -> None:
         """Look at the channel whenever the arbiter, or its death, sends NUDGE."""
         signal.signal(NUDGE, self._on_nudge)
-        self.attend()
+        self.read()
 
     def register(self, poll: "select.poll | select.epoll") -> None:
-        """Have ``poll`` wake up when there is something to hear, or when it is time to leave.
+        """Have ``poll`` wake up when there is something to read, or when it is time to leave.
 
-        The signal's handler may hear it just before ``poll`` begins to wait, and then there is
-        nothing left to read: so what has been heard also rings a bell, which never stops.
+        The signal's handler may read it just before ``poll`` begins to wait, and then there is
+        nothing left to read: so the order to leave also fills a pipe, which nobody empties.
         """
         poll.register(self.socket.fileno(), select.POLLIN)
-        poll.register(self._bell, select.POLLIN)
+        poll.register(self._leave_reader, select.POLLIN)
 
     @property
-    def audible(self) -> tuple[int, ...]:
-        """What an event loop has to watch, as ``register`` has a poll do it; see ``attend``.
+    def descriptors(self) -> tuple[int, ...]:
+        """What an event loop has to watch, as ``register`` has a poll do it; see ``read``.
 
-        Nothing that has been heard for good is among it: it would wake the loop for ever.
+        What has been read for good is not among it: it would wake the loop for ever.
         """
         if self.orphaned:
             return ()
-        return (self.socket.fileno(),) if self.leaving else (self.socket.fileno(), self._bell)
+        return (
+            (self.socket.fileno(),) if self.leaving else (self.socket.fileno(), self._leave_reader)
+        )
 
     def call(self, *, when_nudged: Callable[[], None], before_orphaned: Callable[[], None]) -> None:
         """Have these called from the signal's handler: after each NUDGE, for a sibling may have
@@ -70,7 +72,7 @@ class Channel:
         """
         self._when_nudged, self._before_orphaned = when_nudged, before_orphaned
 
-    def call_nobody(self) -> None:
+    def forget_calls(self) -> None:
         """Take the last ``call`` back."""
         self._when_nudged = self._before_orphaned = _nothing
 
@@ -78,8 +80,8 @@ class Channel:
         """Let go of everything; for processes that are none of the arbiter's."""
         self.socket.close()
         self._dead.close()
-        os.close(self._bell)
-        os.close(self._bell_rope)
+        os.close(self._leave_reader)
+        os.close(self._leave_writer)
 
     def close_when_leaving(self, listener: socket.socket) -> None:
         """Make ``listener`` deaf at the moment this worker is to leave."""
@@ -98,47 +100,47 @@ class Channel:
         self._replace()
 
     def wait(self, limit: float | None = None) -> None:
-        """Wait until the arbiter says something, or for ``limit`` seconds."""
+        """Wait until the arbiter sends something, or for ``limit`` seconds."""
         poll = select.poll()
         self.register(poll)
         poll.poll(None if limit is None else limit * 1000)
-        self.attend()
+        self.read()
 
-    def attend(self) -> None:
-        """Hear what the arbiter has said.  Idempotent; called at any time in the main thread."""
+    def read(self) -> None:
+        """Read what the arbiter has sent.  Idempotent; called at any time in the main thread."""
         if self.orphaned:
             return
         while not self.orphaned:
             try:
-                said, fds = receive(self.socket, 64, socket.MSG_DONTWAIT)
+                data, fds = receive(self.socket, 64, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return
             except ConnectionResetError:
-                said, fds = b"", []
+                data, fds = b"", []
             for fd in fds:
                 log.current().write_to(fd)
-            if not said or messages.DRAIN in said:
+            if not data or messages.DRAIN in data:
                 if not self.leaving:
-                    os.write(self._bell_rope, b".")
+                    os.write(self._leave_writer, b".")
                 self.leaving = True
-                self.orphaned = not said
+                self.orphaned = not data
                 self._replace()
                 self._row.leaving = 1
         self._then()
 
-    def tell(self, message: messages.Message) -> None:
+    def send(self, message: messages.Message) -> None:
         """Send ``message`` to the arbiter; lost when there is none any more."""
         with contextlib.suppress(OSError):
             self.socket.sendall(messages.encode(message))
 
     def finish(self) -> None:
-        """Say that this is all."""
+        """Send no more."""
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
     def _on_nudge(self, signum: int, frame: FrameType | None) -> None:
         del signum, frame
-        self.attend()
+        self.read()
         self._when_nudged()
 
     def _replace(self) -> None:

@@ -1,4 +1,4 @@
-"""The worker's end of its channel on Windows: a thread hears the arbiter."""
+"""The worker's end of its channel on Windows: a thread reads it."""
 
 import contextlib
 import socket
@@ -10,8 +10,8 @@ from prefork.platform.windows.api import Event
 from prefork.platform.windows.child import TASKS
 
 
-class Channel:
-    """Hears the arbiter's bytes: DRAIN, or the end of the stream when the arbiter is gone.
+class WindowsChannel:
+    """Reads the arbiter's bytes: DRAIN, or the end of the stream when the arbiter is gone.
 
     No signal could wake a worker that waits in a system call; but every wait for a connection can
     wait for ``stop`` as well.
@@ -25,41 +25,41 @@ class Channel:
         self.orphaned = False  #: the arbiter is gone
         self.when_asked_for_tasks: Callable[[], object] = lambda: None
         self._leave = leave
-        self._ear = threading.Thread(target=self._hear, name="channel", daemon=True)
+        self._thread = threading.Thread(target=self._read_all, name="channel", daemon=True)
 
-    def listen(self) -> None:
-        """Begin to hear."""
-        self._ear.start()
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
 
-    def attend(self) -> None:
-        """Do nothing: the thread hears all the time."""
+    def read(self) -> None:
+        """Do nothing: the thread reads all the time."""
 
-    def tell(self, message: messages.Message) -> None:
+    def send(self, message: messages.Message) -> None:
         """Send ``message`` to the arbiter; lost when there is none any more."""
         with contextlib.suppress(OSError):
             self.socket.sendall(messages.encode(message))
 
     def finish(self) -> None:
-        """Say that this is all; otherwise the system would reset the connection at our end.
+        """Send no more; otherwise the system would reset the connection at our end.
 
         And with it what the arbiter has not yet read would be lost.
         """
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
-    def _hear(self) -> None:
+    def _read_all(self) -> None:
         while not self.orphaned:
             try:
-                said = self.socket.recv(64)
+                data = self.socket.recv(64)
             except OSError:
-                said = b""
-            self.orphaned = not said
-            if TASKS in said:
-                # In a thread: what goes wrong with it must not make us deaf.
+                data = b""
+            self.orphaned = not data
+            if TASKS in data:
+                # In a thread: what goes wrong with it must not end our reading.
                 threading.Thread(
                     target=self.when_asked_for_tasks, name="tasks", daemon=True
                 ).start()
-            if self.orphaned or messages.DRAIN in said:
+            if self.orphaned or messages.DRAIN in data:
                 self._begin_to_leave()
 
     def _begin_to_leave(self) -> None:

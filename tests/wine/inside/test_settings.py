@@ -6,26 +6,31 @@ import json
 import pytest
 
 from prefork.cli import main
-from prefork.kinds import targets as handlers
+from prefork.kinds.targets import finding as handlers
 
 MODULES = [
-    "addresses",
     "cli.check",
     "cli.echo",
     "cli.exec",
     "cli.foreign",
     "cli.serve",
-    "handlers",
     "kinds",
+    "kinds.asyncio",
+    "kinds.datagram",
+    "kinds.protocol",
+    "kinds.socketserver",
+    "kinds.targets.finding",
     "settings.checks",
     "settings.cpus",
     "settings.environment",
     "settings.reference",
     "settings.resolve",
     "settings.toml",
-    "worker.datagram",
-    "worker.servers",
-    "worker.windatagram",
+    "sockets.addresses",
+    "worker.accept.datagrams",
+    "worker.accept.windows_datagrams",
+    "worker.boot",
+    "worker.connection",
 ]
 TEXT = """\
 def handle(connection, address):
@@ -77,7 +82,7 @@ def test_a_target_is_found_by_its_path(place, target):
     """
     handler = handlers.load(target.format(place=place))
 
-    assert ("handle", "stream") == (handler.target.__name__, handler.kind)
+    assert ("handle", "stream") == (handler.target.__name__, handler.kind.name)
     assert handler.name.endswith(":handle")
 
 

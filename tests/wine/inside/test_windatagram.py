@@ -7,11 +7,11 @@ import threading
 
 import pytest
 
+from prefork.kinds.datagram import datagram_handler
+from prefork.kinds.socketserver import request_handler
 from prefork.platform.windows.api import Event
 from prefork.platform.windows.sockets import announce_clients, announce_nothing
-from prefork.worker.accept.datagrams import datagram_handler
 from prefork.worker.accept.windows_datagrams import DatagramListener, listener_of
-from prefork.worker.servers import request_handler
 
 
 @pytest.fixture(params=[("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])

@@ -4,9 +4,11 @@ import socket
 import struct
 import threading
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
 
+from prefork.logs import log
 from prefork.platform.windows.api import Event, Mutex, Waits
 from prefork.worker.accept.windows import WindowsGate
 
@@ -24,7 +26,7 @@ class World:
         self.complaints = []
 
     def gate(self):
-        return WindowsGate(self.listeners, self.stop, self.mutex, self.complaints.append)
+        return WindowsGate(self.listeners, self.stop, self.mutex)
 
     def client(self, listener=0):
         address = self.listeners[listener].getsockname()
@@ -42,7 +44,10 @@ def world():
     Everything is closed afterwards.
     """
     with ExitStack() as stack:
-        yield World(stack)
+        world = World(stack)
+        stack.callback(log.use, log.current())
+        log.use(SimpleNamespace(warning=lambda event, **_: world.complaints.append(event)))
+        yield world
 
 
 def test_what_is_taken_is_an_ordinary_connection(world):

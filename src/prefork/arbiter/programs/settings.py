@@ -25,6 +25,6 @@ def conduct_of(
     port: int | None = None,
 ) -> Conduct | None:
     """Return how ``settings`` want programs treated; None if the workers are no programs."""
-    if settings.kind != "command":
+    if not settings.facts.foreign_programs:
         return None
     return Conduct(settings, plan, inherited, shared, port)

@@ -6,7 +6,13 @@ worker, so the pool has one queue, the kernel's, and no connection waits behind 
 another is idle.
 """
 
-from typing import Any, Protocol
+import os
+from typing import Any, Final, Protocol
+
+from prefork.logs import log
+
+#: Seconds until the next try when the system has no descriptor or memory for a connection.
+EXHAUSTED_PAUSE: Final = 0.1
 
 #: A connection, or a ``datagram.Datagram`` in its place, and the client's address.
 Accepted = tuple[Any, Any]
@@ -17,3 +23,8 @@ class Gate(Protocol):
 
     def accept(self) -> Accepted | None:
         """Wait for a connection; return it and its address, or None when it is time to leave."""
+
+
+def complain(reason: str) -> None:
+    """Log why no connection can be accepted for now."""
+    log.current().warning("cannot accept", pid=os.getpid(), reason=reason)

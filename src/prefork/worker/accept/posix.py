@@ -10,24 +10,21 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
-from prefork.logs import log
-from prefork.worker.accept.gate import Accepted
-from prefork.worker.posix_channel import Channel
+from prefork.worker.accept.gate import EXHAUSTED_PAUSE, Accepted, complain
+from prefork.worker.posix_channel import PosixChannel
 
 #: The system has no descriptor or memory for a connection now; it may have some later.
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-#: Seconds until the next try after that.
-EXHAUSTED_PAUSE: Final = 0.1
 
 
 class BlockingGate:
     """Blocks in accept(2): one system call a connection, first come, first served.
 
     The kernel queues the waiting workers and wakes exactly one, the one that has waited
-    longest.  How such a worker leaves is told in ``worker.channel``.  For one listener.
+    longest.  How such a worker leaves: see ``worker.posix_channel``.  For one listener.
     """
 
-    def __init__(self, listener: socket.socket, channel: Channel) -> None:
+    def __init__(self, listener: socket.socket, channel: PosixChannel) -> None:
         self.listener = listener
         self.channel = channel
         channel.close_when_leaving(listener)
@@ -53,7 +50,7 @@ class ExclusiveGate:
     told to leave at the same moment: listeners come before the channel, and stay open.
     """
 
-    def __init__(self, listeners: Sequence[socket.socket], channel: Channel) -> None:
+    def __init__(self, listeners: Sequence[socket.socket], channel: PosixChannel) -> None:
         self.listeners = {listener.fileno(): listener for listener in listeners}
         self.channel = channel
         self._epoll = select.epoll()
@@ -79,7 +76,7 @@ class ExclusiveGate:
                 if (accepted := _accept_if_any(self.listeners[fd], self.channel)) is not None:
                     self._rejoin(fd)
                     return accepted
-            self.channel.attend()
+            self.channel.read()
         return None
 
     def _rejoin(self, fd: int) -> None:
@@ -99,7 +96,7 @@ class MutexGate:
     def __init__(
         self,
         listeners: Sequence[socket.socket],
-        channel: Channel,
+        channel: PosixChannel,
         mutex: AbstractContextManager[object],
     ) -> None:
         self.listeners = {listener.fileno(): listener for listener in listeners}
@@ -116,7 +113,7 @@ class MutexGate:
             while not self.channel.leaving:
                 for fd, _ in self._poll.poll():
                     if fd not in self.listeners:
-                        self.channel.attend()
+                        self.channel.read()
                     elif (accepted := _accept_if_any(self.listeners[fd], self.channel)) is not None:
                         return accepted
         return None
@@ -145,7 +142,7 @@ class FileMutex(AbstractContextManager["FileMutex"]):
         """Let go of the file, and so of the lock if nobody else has it open."""
         os.close(self._fd)
 
-    def release_when_leaving(self, channel: Channel) -> None:
+    def release_when_leaving(self, channel: PosixChannel) -> None:
         """Stop waiting for our turn when it is time to leave.
 
         What is then under our descriptor is no file that another worker locks, so the lock
@@ -155,17 +152,17 @@ class FileMutex(AbstractContextManager["FileMutex"]):
         channel.replace_when_leaving(self._fd, self._free)
 
 
-def _accept_if_any(listener: socket.socket, channel: Channel) -> Accepted | None:
+def _accept_if_any(listener: socket.socket, channel: PosixChannel) -> Accepted | None:
     try:
         return listener.accept()
     except BlockingIOError:
-        return None  # a sibling was faster
+        return None  # a peer was faster
     except OSError as error:
         _after_failure(error, channel)
         return None
 
 
-def _after_failure(error: OSError, channel: Channel) -> None:
+def _after_failure(error: OSError, channel: PosixChannel) -> None:
     """Wait until accepting can go on after ``error``; return at once when it is time to leave.
 
     What remains is a connection that died while it was queued, whose error accept(2) reports
@@ -174,10 +171,10 @@ def _after_failure(error: OSError, channel: Channel) -> None:
     if channel.leaving:
         return
     if error.errno == errno.EINVAL:
-        # The listener was shut down by a stop that is under way; we are told what to do.
+        # The listener was shut down by a stop that is under way; the arbiter's order follows.
         channel.wait()
     elif error.errno in (errno.EBADF, errno.ENOTSOCK, errno.EOPNOTSUPP, errno.EFAULT):
         raise error
     elif error.errno in EXHAUSTED:
-        log.current().warning("cannot accept", pid=os.getpid(), reason=error.strerror)
+        complain(error.strerror or str(error))
         channel.wait(EXHAUSTED_PAUSE)

@@ -7,7 +7,7 @@ the decision record on accepting.)
 
 One connection is taken at a time: until it has had its first turn, the worker stays out of the
 queue, for if the first thing it asks for blocks the loop, it would block the next one, too.  None
-is taken at capacity, and none while a sibling that sleeps is clearly idler: that one is woken.
+is taken at capacity, and none while a peer that sleeps is clearly idler: that one is woken.
 """
 
 import asyncio
@@ -17,18 +17,16 @@ import select
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
-from prefork.logs import log
 from prefork.platform.posix.signals import NUDGE
+from prefork.worker.accept.gate import EXHAUSTED_PAUSE, complain
 from prefork.worker.accept.peers import Peers
-from prefork.worker.accept.posix import EXHAUSTED, EXHAUSTED_PAUSE
+from prefork.worker.accept.posix import EXHAUSTED
+from prefork.worker.accept.queueing import PASS_PATIENCE, better_placed
 from prefork.worker.counters import LoopCounters
-from prefork.worker.loop.loops import epoll_of
-from prefork.worker.posix_channel import Channel
-
-#: Seconds that a sibling has to take the connection it was woken for; then we take it.
-PASS_PATIENCE: Final = 0.002
+from prefork.worker.loop.posix_loops import epoll_of
+from prefork.worker.posix_channel import PosixChannel
 
 
 class Watch:
@@ -92,7 +90,7 @@ class LoopGate:
         self,
         loop: asyncio.AbstractEventLoop,
         listeners: Sequence[socket.socket],
-        channel: Channel,
+        channel: PosixChannel,
         peers: Peers,
         counters: LoopCounters,
     ) -> None:
@@ -105,7 +103,7 @@ class LoopGate:
         self._watches: dict[socket.socket, Watch] = {}
         self._back: asyncio.TimerHandle | None = None  #: when we join the queue again
         self._fresh: set[int] = set()  #: connections that have not had their first turn
-        self._heard: tuple[int, ...] = ()  #: descriptors of the channel that we watch
+        self._watched: tuple[int, ...] = ()  #: descriptors of the channel that we watch
         self._exhausted = False  #: there was no descriptor for the last connection
 
     def open(self, take: Callable[[socket.socket, Any], int], limit: int) -> None:
@@ -118,17 +116,17 @@ class LoopGate:
         epoll = epoll_of(self._loop)
         for listener in self._listeners:
             self._watches[listener] = Watch(self._loop, epoll, listener, self._on_arrival)
-        self._heard = self._channel.audible
-        for fd in self._heard:
-            self._loop.add_reader(fd, self._attend)
+        self._watched = self._channel.descriptors
+        for fd in self._watched:
+            self._loop.add_reader(fd, self._read_channel)
         self._channel.call(
             when_nudged=self._on_signal,
             before_orphaned=self._pause,
         )
 
     def close(self) -> None:
-        """Hear nothing any more."""
-        self._channel.call_nobody()
+        """Be called no more."""
+        self._channel.forget_calls()
 
     def settled(self, token: int) -> None:
         """Note that a connection has had its first turn."""
@@ -142,7 +140,12 @@ class LoopGate:
     def _on_arrival(self, listener: socket.socket) -> None:
         if self._counters.connections >= self._limit:
             return  # another listener, in the same turn, has brought the last one that fits
-        peer = self._peers.idler_than(self._counters.connections)
+        peer = better_placed(
+            self._peers,
+            self._counters.connections,
+            leaving=self._channel.leaving,
+            left_before=False,
+        )
         if peer is None:
             self._accept(listener)
             return
@@ -156,20 +159,20 @@ class LoopGate:
         self._loop.call_soon_threadsafe(self._on_nudge)
 
     def _on_nudge(self) -> None:
-        """Take what a sibling leaves to us; or hear the arbiter, who wakes us the same way."""
+        """Take what a peer leaves to us; or read the arbiter's order, who wakes us the same way."""
         if self.left.done():
             return
-        self._attend()
+        self._read_channel()
         for listener in self._listeners:
             if not self.left.done() and self._counters.connections < self._limit:
                 self._accept(listener)
 
-    def _attend(self) -> None:
-        # The signal's handler may have heard it before: what counts is what we watch.
-        self._channel.attend()
-        before, self._heard = self._heard, self._channel.audible
+    def _read_channel(self) -> None:
+        # The signal's handler may have read it before: what counts is what we watch.
+        self._channel.read()
+        before, self._watched = self._watched, self._channel.descriptors
         for fd in before:
-            if fd not in self._heard:
+            if fd not in self._watched:
                 self._loop.remove_reader(fd)
         if self._channel.leaving and not self.left.done():
             self._leave()
@@ -189,12 +192,11 @@ class LoopGate:
         try:
             connection, address = listener.accept()
         except BlockingIOError:
-            return  # a sibling was faster
+            return  # a peer was faster
         except OSError as error:
             self._after_failure(error, watch)
             return
         self._exhausted = False
-        connection.setblocking(False)
         self._pause()
         self._fresh.add(self._take(connection, address))
 
@@ -204,8 +206,8 @@ class LoopGate:
             watch.broken = True
             watch.pause()
         elif error.errno in EXHAUSTED:
-            if not self._exhausted:  # told once, however long it lasts
-                log.current().warning("cannot accept", pid=os.getpid(), reason=error.strerror)
+            if not self._exhausted:  # logged once, however long it lasts
+                complain(error.strerror or str(error))
             self._exhausted = True
             self._come_back_in(EXHAUSTED_PAUSE)
         # What remains is a connection that died while it was queued.

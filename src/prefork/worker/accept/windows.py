@@ -13,21 +13,19 @@ from typing import Final
 
 from prefork.platform.windows.api import Event, Mutex, Waits
 from prefork.platform.windows.sockets import accepted_handle, announce_clients, announce_nothing
-from prefork.worker.accept.gate import Accepted
-from prefork.worker.accept.windows_quiesce import Door
+from prefork.worker.accept.gate import EXHAUSTED_PAUSE, Accepted, complain
+from prefork.worker.accept.windows_quiesce import Quiesce
 
 #: WSAEMFILE, WSAENOBUFS, ERROR_NOT_ENOUGH_MEMORY, ERROR_NO_SYSTEM_RESOURCES: perhaps later.
 _EXHAUSTED: Final = frozenset({10024, 10055, 8, 1450})
-#: Seconds until the next try after that.
-EXHAUSTED_PAUSE: Final = 0.1
 #: WSAENOTSOCK, WSAEINVAL, WSAEOPNOTSUPP, ERROR_INVALID_HANDLE: there is no listener any more.
 _BROKEN: Final = frozenset({10038, 10022, 10045, 6})
 
 #: Seconds that who leaves waits for a last turn: a program of somebody else's may keep its own.
 LAST_TURN: Final = 1.0
-#: So often it is tried to shut the door behind clients that come all the time.
+#: So often it is tried to quiesce behind clients that come all the time.
 LAST_TURNS: Final = 50
-#: Seconds that the last one waits for a client behind whom the door can be shut.
+#: Seconds that the last one waits for a client behind whom it can quiesce.
 LAST_CLIENT: Final = 0.02
 
 #: A listener, and what was taken from it: a connection's handle, or a datagram as it is.
@@ -41,8 +39,8 @@ class WindowsGate:
 
     The mutex is Windows' own: when its owner dies it goes on to the next.
 
-    A socket can announce its clients to one event only, of whichever process said so last, and
-    all processes share the socket (WSAEventSelect, "shared sockets").  So its owner says so anew
+    A socket can announce its clients to one event only, of whichever process asked last, and
+    all processes share the socket (WSAEventSelect, "shared sockets").  So its owner asks anew
     before each wait, and nobody else does.
     """
 
@@ -51,17 +49,15 @@ class WindowsGate:
         listeners: Sequence[socket.socket],
         stop: Event,
         mutex: Mutex,
-        complain: Callable[[str], object],
-        door: Door | None = None,
+        quiesce: Quiesce | None = None,
     ) -> None:
-        """Leave when ``stop`` is set; tell ``complain`` why no connection can be taken for now.
+        """Leave when ``stop`` is set.
 
-        ``door`` is what to shut when we are the last to leave, if there is one.
+        ``quiesce`` is what to do when we are the last to leave, if there is one.
         """
         self._listeners = list(listeners)
         self._mutex = mutex
-        self._complain = complain
-        self._door = door
+        self._quiesce = quiesce
         self._clients = Event.create(resets=True)
         self._turn = Waits([stop.value, mutex.value])
         self._arrival = Waits([stop.value, self._clients.value])
@@ -79,9 +75,9 @@ class WindowsGate:
         return self._accept_last()
 
     def _accept_last(self) -> Accepted | None:
-        """Let those in who still wait, at the server's end, and shut the door behind them."""
+        """Let those in who still wait, at the server's end, and quiesce behind them."""
         for _ in range(LAST_TURNS):
-            if self._door is None or not self._door.may_be_ours:
+            if self._quiesce is None or not self._quiesce.may_be_ours:
                 return None
             if self._last_turn.wait(LAST_TURN) is None:
                 return None
@@ -100,25 +96,25 @@ class WindowsGate:
         finally:
             self._mutex.release()
         if exhausted:  # others may have what we have not
-            self._complain(exhausted)
+            complain(exhausted)
             self._stop.wait(EXHAUSTED_PAUSE)
         return None if taken is None else self._prepared(*taken)
 
     def _take_last(self) -> Taken | None:
-        """Take who still waits, and shut the door.
+        """Take who still waits, and quiesce.
 
         While the only place in the queue is taken, all others wait a second until they ask again:
-        so the moment to shut the door unseen is right after somebody was let in.
+        so the moment to quiesce unseen is right after somebody was let in.
         """
-        door = self._door
-        if door is None or not door.is_ours:
-            self._door = None  # somebody else sees to it
+        quiesce = self._quiesce
+        if quiesce is None or not quiesce.is_ours:
+            self._quiesce = None  # somebody else sees to it
             return None
         try:
             self._stop_blocking()
             self._arrivals.wait(LAST_CLIENT)
-            taken = self._take_from(door.open_ones)
-            door.shut()
+            taken = self._take_from(quiesce.open_ones)
+            quiesce.shut()
         finally:
             self._restore()
         return taken
@@ -177,7 +173,7 @@ class WindowsGate:
             except BlockingIOError:
                 continue
             except OSError as error:
-                _heed(error)
+                _raise_if_useless(error)
                 continue
             if len(self._listeners) > 1:  # the next time the others come first
                 self._listeners.remove(listener)
@@ -194,8 +190,8 @@ class WindowsGate:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-class GuestGate(WindowsGate):
-    """Leaves the listeners as it has found them, for a sibling may wait in accept itself.
+class ForeignPeersGate(WindowsGate):
+    """Leaves the listeners as it has found them, for a foreign peer may wait in accept itself.
 
     One that is not of ours does; it would not wait at a listener that announces its clients.
     """
@@ -220,7 +216,7 @@ class _ExhaustedError(Exception):
     """There is no handle or memory for a connection now."""
 
 
-def _heed(error: OSError) -> None:
+def _raise_if_useless(error: OSError) -> None:
     """Raise what makes it senseless to go on.
 
     What remains is a connection that died while it was queued: nothing is to be done.

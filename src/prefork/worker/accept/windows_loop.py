@@ -1,12 +1,12 @@
-"""The gate of workers with an event loop on Windows: a thread stands at it and hands in.
+"""The gate of workers with an event loop on Windows: a thread waits there and hands over.
 
 A listener cannot be shared by loops of Windows' own kind, for it belongs to the completion port of
 the first, and no loop can wait for the accept mutex.  What a blocking worker does at the gate, a
 thread does here, by leave of the loop and for one connection at a time.
 
 The loop gives leave when the last connection has had its first turn and there is room for another.
-Who has the mutex when a client comes, passes it on if its own loop is stuck, or if a sibling is
-clearly idler: siblings with room stand at the mutex, too.
+Who has the mutex when a client comes, passes it on if its own loop is stuck, or if a peer is
+clearly idler: peers with room wait for the mutex, too.
 """
 
 import asyncio
@@ -18,12 +18,11 @@ from typing import Any, Final
 
 from prefork.platform.windows.api import Event, Waits
 from prefork.worker.accept.peers import Peers
-from prefork.worker.accept.windows import GuestGate, Taken, WindowsGate
+from prefork.worker.accept.queueing import PASS_PATIENCE, better_placed
+from prefork.worker.accept.windows import ForeignPeersGate, Taken, WindowsGate
 from prefork.worker.counters import LoopCounters
-from prefork.worker.windows_channel import Channel
+from prefork.worker.windows_channel import WindowsChannel
 
-#: Seconds that a sibling has to take the connection that is left to it; then we take it.
-PASS_PATIENCE: Final = 0.002
 #: Seconds after which our loop counts as stuck; Windows' clock may go in steps of 16 ms.
 _LONG_TURN: Final = 0.02
 
@@ -43,8 +42,8 @@ class SharingGate(WindowsGate):
         return super()._take_from(listeners)
 
 
-class SharingGuestGate(GuestGate, SharingGate):
-    """The same, for listeners at which siblings may wait that are none of ours."""
+class SharingForeignPeersGate(ForeignPeersGate, SharingGate):
+    """The same, for listeners at which foreign peers may wait."""
 
 
 class WindowsLoopGate:
@@ -54,7 +53,7 @@ class WindowsLoopGate:
         self,
         loop: asyncio.AbstractEventLoop,
         gate: SharingGate,
-        channel: Channel,
+        channel: WindowsChannel,
         peers: Peers,
         counters: LoopCounters,
     ) -> None:
@@ -66,9 +65,9 @@ class WindowsLoopGate:
         self._counters = counters
         self._leave_given = Event.create(resets=True)
         self._leave = Waits([self._leave_given.value])
-        self._thread = threading.Thread(target=self._stand, name="gate", daemon=True)
-        self._standing = False  #: the thread has leave to take one more
-        self._passed = False  #: what comes next has been left to a sibling already
+        self._thread = threading.Thread(target=self._accept_all, name="gate", daemon=True)
+        self._has_leave = False  #: the thread has leave to take one more
+        self._passed = False  #: what comes next has been left to a peer already
         self._fresh: set[int] = set()  #: connections that have not had their first turn
         gate.before_taking = self._pass_on
 
@@ -102,36 +101,35 @@ class WindowsLoopGate:
 
     def _give_leave(self) -> None:
         """Let the thread take one connection, if nothing speaks against it."""
-        if not self._standing and not self._fresh and self._counters.connections < self._limit:
-            self._standing = True
+        if not self._has_leave and not self._fresh and self._counters.connections < self._limit:
+            self._has_leave = True
             self._leave_given.set()
 
     def _on_arrival(self, connection: socket.socket, address: object) -> None:
-        self._standing = False
-        connection.setblocking(False)
+        self._has_leave = False
         self._fresh.add(self._take(connection, address))
 
     def _on_pass(self) -> None:
         self._loop.call_later(PASS_PATIENCE, self._come_back)
 
     def _come_back(self) -> None:
-        self._standing = False
+        self._has_leave = False
         self._give_leave()
 
     # What follows is run by the thread.
 
-    def _stand(self) -> None:
-        tell = self._loop.call_soon_threadsafe
+    def _accept_all(self) -> None:
+        report = self._loop.call_soon_threadsafe
         try:
-            while self._stand_once():
+            while self._accept_once():
                 pass
         except BaseException as error:  # noqa: BLE001 (a worker that takes no more must end)
-            tell(self.left.set_exception, error)
+            report(self.left.set_exception, error)
         else:
-            tell(self.left.set_result, None)
+            report(self.left.set_result, None)
 
-    def _stand_once(self) -> bool:
-        """Wait for leave and a connection; tell whether there will be more.
+    def _accept_once(self) -> bool:
+        """Wait for leave and a connection; return whether there will be more.
 
         Also when it is time to leave, for the last ones see to who waits at the server's end.
         """
@@ -149,22 +147,21 @@ class WindowsLoopGate:
     def _pass_on(self) -> None:
         """Raise PassedOn if the next connection is better off elsewhere.
 
-        What has been left to a sibling and is there still, is ours: nobody has room who stands at
-        the mutex.  But whatever comes to a loop that is stuck would wait until it goes on.
+        What has been left to a peer and is there still, is ours: nobody who waits for the mutex has
+        room.  But whatever comes to a loop that is stuck would wait until it goes on.
         """
         if self._is_stuck():
             raise PassedOn
-        self._passed = not self._passed and self._idler_exists()
+        peer = better_placed(
+            self._peers,
+            self._counters.connections,
+            leaving=self._channel.leaving,
+            left_before=self._passed,
+        )
+        self._passed = peer is not None
         if self._passed:
             raise PassedOn
 
     def _is_stuck(self) -> bool:
         turn_began = self._counters.row.turn_since  # 0 while the loop sleeps
         return 0 < turn_began <= monotonic() - _LONG_TURN
-
-    def _idler_exists(self) -> bool:
-        # Siblings that are not seen to leave may be about to: at the server's end all do.
-        return (
-            not self._channel.leaving
-            and self._peers.idler_than(self._counters.connections) is not None
-        )

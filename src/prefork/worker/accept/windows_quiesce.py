@@ -1,9 +1,9 @@
-"""Shutting a listener's door from inside, at the server's end (Windows).
+"""Quiescing listeners from within a worker, at the server's end (Windows).
 
 When its last handle closes, whoever is queued at a listener is reset.  A system that can refuse
-clients before that (``doors.refuse_connections``) leaves nothing to do here.  Otherwise the queue
-has been cut to one place (``listen(0)``), and who finds it empty takes that place himself: from
-then on no client gets in, and each is refused when the listener closes.
+clients before that (``sockets.quiesce.refuse_connections``) leaves nothing to do here.  Otherwise
+the queue has been cut to one place (``listen(0)``), and a worker that finds it empty takes that
+place itself: from then on no client gets in, and each is refused when the listener closes.
 """
 
 import select
@@ -18,12 +18,12 @@ from prefork.sockets.quiesce import is_refusing
 
 #: Seconds for a connection to ourselves; it takes less than a hundredth of that.
 _PATIENCE: Final = 0.01
-_LEAVING, _SHUT = 1, 2  #: in a row's ``leaving``: who takes no more, and who has also shut the door
+_LEAVING, _SHUT = 1, 2  #: in a row's ``leaving``: who takes no more, and who has also quiesced
 _LIVING: Final = tuple(map(Record.state.number, ("starting", "ready", "draining")))
 
 
-class Door:
-    """The listeners' door, which the last worker to leave has to shut."""
+class Quiesce:
+    """The listeners, which the last worker to leave has to quiesce."""
 
     def __init__(
         self, scoreboard: Scoreboard, slot: int, listeners: Sequence[socket.socket]
@@ -38,7 +38,7 @@ class Door:
 
     @property
     def may_be_ours(self) -> bool:
-        """Whether the server ends, and nobody has shut the door yet."""
+        """Whether the server ends, and nobody has quiesced yet."""
         leaving = self._leaving[: len(self._scoreboard.used_slots)].tolist()
         ends = self._scoreboard.header.state == "stopping"
         return ends and _SHUT not in leaving and bool(self._listeners)
@@ -47,7 +47,7 @@ class Door:
     def is_ours(self) -> bool:
         """Whether also nobody else takes clients any more.
 
-        Only the accept mutex's owner can tell: then who is to leave takes no more turn.
+        Only the accept mutex's owner can know: then who is to leave takes no more turn.
         """
         # Of two who look at the same time, each knows that the other one leaves.
         self._leaving[self._slot] = _LEAVING

@@ -5,36 +5,17 @@ Python code still runs in the main thread: the loop may be stuck, but not in C f
 """
 
 import asyncio
-import faulthandler
 import os
-import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final
 
-_OURS: Final = f"({Path(__file__).parents[1]}{os.sep}"
+_HOME: Final = Path(__file__).parents[2]
+_OURS: Final = tuple(f"({_HOME / room}{os.sep}" for room in ("worker", "kinds"))
 _MOST: Final = 200  #: tasks that are shown
 _DEPTH: Final = 20  #: frames of each
-
-
-if sys.platform != "win32":
-    import signal
-
-    from prefork.platform.posix.signals import DUMP
-    from prefork.worker.environment import catch_dumps
-
-    def dump_tasks_too(loop: asyncio.AbstractEventLoop, fd: int) -> None:
-        """Write the tasks of ``loop`` to ``fd`` after the stacks, on DUMP."""
-
-        def write(signum: int, frame: FrameType | None) -> None:
-            del signum, frame
-            write_tasks(loop, fd)
-
-        faulthandler.unregister(DUMP)  # what is registered once is not registered anew
-        signal.signal(DUMP, write)
-        catch_dumps(fd, chain=True)
 
 
 def write_tasks(loop: asyncio.AbstractEventLoop, fd: int) -> None:
@@ -48,7 +29,9 @@ def tasks_text(loop: asyncio.AbstractEventLoop) -> str:
     ordered = sorted(tasks, key=lambda task: (task is not current, task.get_name()))
     lines = [f"\nTasks of the event loop: {len(tasks)}"]
     for task in islice(ordered, _MOST):
-        places = [place for place in _places(task.get_coro()) if _OURS not in place]
+        places = [
+            place for place in _places(task.get_coro()) if not any(ours in place for ours in _OURS)
+        ]
         state = "runs, as the stack shows" if task is current else " > ".join(["waits", *places])
         lines.append(f"  {task.get_name()} {state}")
     if len(tasks) > _MOST:

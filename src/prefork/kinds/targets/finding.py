@@ -5,6 +5,7 @@ import importlib.util
 import os
 import stat
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -12,8 +13,11 @@ from types import ModuleType
 from typing import Any, Final
 
 from prefork.errors import HandlerError
-from prefork.kinds.shapes import kind_of
-from prefork.settings.targets import is_path, parted
+from prefork.kinds import Facts
+from prefork.kinds.base import Kind
+from prefork.kinds.targets.detection import kind_of
+from prefork.kinds.targets.place import current_directory
+from prefork.kinds.targets.text import is_path, parted
 
 #: Tried in this order when the target names no attribute.
 ATTRIBUTES: Final = ("app", "application", "handle", "main")
@@ -24,7 +28,7 @@ class Handler:
     """A loaded target."""
 
     target: Any  #: the function or class of the user
-    kind: str  #: stream, socketserver or program
+    kind: Kind
     name: str  #: ``module:attribute``, for messages
 
 
@@ -84,12 +88,12 @@ def find(target: str) -> Target:
     )
 
 
-def current_directory() -> Path | None:
-    """Return where we are; None if that directory has been removed meanwhile."""
-    try:
-        return Path.cwd()
-    except FileNotFoundError:
-        return None
+def import_kinds(outside: Iterable[Facts]) -> None:
+    """Import what registers the users' own kinds; raises HandlerError if that cannot be."""
+    for facts in outside:
+        if (here := current_directory()) is not None:
+            _make_importable(here)
+        _module_at(facts.module)
 
 
 def _make_importable(directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""The tokens in a program's arguments."""
+"""The placeholder in a program's arguments."""
 
 import pytest
 from hypothesis import given

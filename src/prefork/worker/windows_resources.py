@@ -1,4 +1,4 @@
-"""What a worker stands on, on Windows: its channel, its listeners, its row, its gate."""
+"""What a worker works with on Windows: its channel, its listeners, its row, its gate."""
 
 import os
 import signal
@@ -18,9 +18,9 @@ from prefork.platform.windows.files import adopted_file
 from prefork.platform.windows.sockets import adopted, received
 from prefork.sockets.binding import is_datagram
 from prefork.worker.accept.listeners import InheritedListener
-from prefork.worker.accept.windows import GuestGate, WindowsGate
-from prefork.worker.accept.windows_quiesce import Door
-from prefork.worker.windows_channel import Channel
+from prefork.worker.accept.windows import ForeignPeersGate, WindowsGate
+from prefork.worker.accept.windows_quiesce import Quiesce
+from prefork.worker.windows_channel import WindowsChannel
 from prefork.worker.windows_stacks import dump_on
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def inheritance(arguments: Mapping[str, Sequence[int]]) -> tuple[Plan, socket.so
     return plan, adopted(arguments["channel"][0]), dump
 
 
-def settle(plan: Plan) -> None:
+def apply_settings(plan: Plan) -> None:
     """Take on what all user code runs with."""
     settings = plan.settings
     log.use(Log(settings.log_level, as_json=settings.log_format == "json"))
@@ -58,8 +58,8 @@ def _ignore(signum: int, frame: FrameType | None) -> None:
     """Exist, so that the console does not end us."""
 
 
-class Station:
-    """A worker's place: what it was born with, ready to be used."""
+class Resources:
+    """What a worker was started with, ready to be used."""
 
     def __init__(self, plan: Plan, slot: int, channel: socket.socket, dump: int) -> None:
         self.plan = plan
@@ -69,13 +69,13 @@ class Station:
         self.row = self.scoreboard.row(slot)
         self.listeners = _listeners(plan.listeners, channel)
         self.datagrams = tuple(map(is_datagram, self.listeners))  #: whether each is for those
-        self.channel = Channel(channel, self._leave)
-        self.channel.listen()
+        self.channel = WindowsChannel(channel, self._leave)
+        self.channel.start()
         show_as(f"worker {slot}", plan.settings.name, plan.generation)
 
     def gate(self) -> WindowsGate:
         """Return where this worker waits for connections, one at a time."""
-        kind = GuestGate if self._has_strangers else WindowsGate
+        kind = ForeignPeersGate if self._has_foreign_peers else WindowsGate
         return kind(*self._gate_needs())
 
     def loop_gate(
@@ -85,29 +85,44 @@ class Station:
         # Only here: asyncio costs memory and time that no other kind needs to spend.
         from prefork.worker.accept.peers import Peers
         from prefork.worker.accept.windows_loop import (
+            SharingForeignPeersGate,
             SharingGate,
-            SharingGuestGate,
             WindowsLoopGate,
         )
 
         peers = Peers(self.scoreboard, self.slot)
-        kind = SharingGuestGate if self._has_strangers else SharingGate
+        kind = SharingForeignPeersGate if self._has_foreign_peers else SharingGate
         gate = kind(*self._gate_needs())
         return WindowsLoopGate(loop, gate, self.channel, peers, counters)
 
+    def loop_factory(self) -> "Callable[[], asyncio.AbstractEventLoop]":
+        """Return what makes the event loop; raises HandlerError if there is none as asked for."""
+        from prefork.worker.loop.windows_loops import loop_factory
+
+        return loop_factory(self.plan.settings, self.row)
+
+    def prepare_for_loop(self) -> None:
+        """Do nothing: there is room enough, and a thread waits for connections."""
+
+    def dump_tasks_too(self, loop: "asyncio.AbstractEventLoop") -> None:
+        """Write the tasks of ``loop`` to the file for the stacks, when asked for them."""
+        from prefork.worker.loop.tasks import write_tasks
+
+        self.channel.when_asked_for_tasks = lambda: write_tasks(loop, self.dump)
+
     def _gate_needs(
         self,
-    ) -> tuple[list[socket.socket], Event, Mutex, Callable[[str], object], Door]:
+    ) -> tuple[list[socket.socket], Event, Mutex, Quiesce]:
         assert self.plan.mutex is not None  # nobody accepts without one here
         os.set_handle_inheritable(self.plan.mutex, False)  # the user's code may start programs
         pairs = zip(self.plan.listeners, self.listeners, strict=True)
         ours = [listener for handle, listener in pairs if handle not in self.plan.adopted]
-        door = Door(self.scoreboard, self.slot, ours)
-        return self.listeners, self.channel.stop, Mutex(self.plan.mutex), _complain, door
+        quiesce = Quiesce(self.scoreboard, self.slot, ours)
+        return self.listeners, self.channel.stop, Mutex(self.plan.mutex), quiesce
 
     @property
-    def _has_strangers(self) -> bool:
-        """Whether siblings may be none of ours: those know the mutex by its name."""
+    def _has_foreign_peers(self) -> bool:
+        """Whether peers may be none of ours: those know the mutex by its name."""
         return self.plan.settings.accept_mutex_name is not None
 
     def _leave(self) -> None:
@@ -131,7 +146,3 @@ def _fitting(listener: socket.socket) -> socket.socket:
     from prefork.worker.accept.windows_datagrams import DatagramListener
 
     return DatagramListener(fileno=listener.detach())
-
-
-def _complain(reason: str) -> None:
-    log.current().warning("cannot accept", pid=os.getpid(), reason=reason)

@@ -1,28 +1,38 @@
-"""What a worker stands on, on POSIX systems: its channel, its listeners, its row, its gate."""
+"""What a worker works with on POSIX systems: its channel, its listeners, its row, its gate."""
 
 import faulthandler
 import os
+import signal
 import socket
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Final
 
 from prefork.ipc.plan import Plan, read_plan
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.platform.linux import signal_on_parents_death
-from prefork.platform.posix.signals import NUDGE
+from prefork.platform.posix.signals import DUMP, NUDGE
 from prefork.platform.title import show_as
 from prefork.sockets.binding import is_datagram
 from prefork.worker.accept.gate import Gate
 from prefork.worker.accept.posix import BlockingGate, ExclusiveGate, FileMutex, MutexGate
 from prefork.worker.accept.posix_datagrams import inherit
-from prefork.worker.environment import catch_dumps, restore_signals_in_forks, take_over
-from prefork.worker.posix_channel import Channel
+from prefork.worker.environment import (
+    catch_dumps,
+    raise_descriptor_limit,
+    restore_signals_in_forks,
+    take_over,
+)
+from prefork.worker.posix_channel import PosixChannel
 
 if TYPE_CHECKING:
     import asyncio
 
     from prefork.worker.accept.posix_loop import LoopGate
     from prefork.worker.counters import LoopCounters
+
+#: Descriptors of a worker besides its connections: its own, and some for the handlers.
+DESCRIPTORS: Final = 256
 
 
 def inheritance(arguments: Mapping[str, Sequence[int]]) -> tuple[Plan, socket.socket, int]:
@@ -33,8 +43,8 @@ def inheritance(arguments: Mapping[str, Sequence[int]]) -> tuple[Plan, socket.so
     return plan, channel, dump
 
 
-class Station:
-    """A worker's place: what it was born with, ready to be used."""
+class Resources:
+    """What a worker was started with, ready to be used."""
 
     def __init__(self, plan: Plan, slot: int, channel: socket.socket, dump: int) -> None:
         self.plan = plan
@@ -43,8 +53,8 @@ class Station:
         catch_dumps(dump)
         self.scoreboard = Scoreboard.open(plan.scoreboard, writable=True)
         self.row = self.scoreboard.row(slot)
-        self.channel = Channel(channel, self.row)
-        self.channel.attend_on_signal()
+        self.channel = PosixChannel(channel, self.row)
+        self.channel.read_on_signal()
         signal_on_parents_death(NUDGE)
         self._mutex: FileMutex | None = None
         self.listeners = inherit(
@@ -54,8 +64,8 @@ class Station:
         self.channel.close_when_orphaned(self.listeners, self._limit_orphans_life)
         os.register_at_fork(after_in_child=self._let_go)
         restore_signals_in_forks()
-        # Our parent may have died before the kernel knew that we want to hear of it.
-        self.channel.attend()
+        # Our parent may have died before the kernel knew that we want a signal then.
+        self.channel.read()
         show_as(f"worker {slot}", plan.settings.name, plan.generation)
 
     def gate(self) -> Gate:
@@ -78,6 +88,31 @@ class Station:
 
         peers = Peers(self.scoreboard, self.slot)
         return LoopGate(loop, self.listeners, self.channel, peers, counters)
+
+    def loop_factory(self) -> "Callable[[], asyncio.AbstractEventLoop]":
+        """Return what makes the event loop; raises HandlerError if there is none as asked for."""
+        from prefork.worker.loop.posix_loops import loop_factory
+
+        return loop_factory(self.plan.settings, self.row)
+
+    def prepare_for_loop(self) -> None:
+        """Make room for many connections, and have accepting never block."""
+        raise_descriptor_limit(self.plan.settings.concurrency + DESCRIPTORS)
+        for listener in self.listeners:
+            # The flag belongs to the socket, which all workers share; all are of one kind.
+            listener.setblocking(False)
+
+    def dump_tasks_too(self, loop: "asyncio.AbstractEventLoop") -> None:
+        """Write the tasks of ``loop`` after the stacks, on DUMP."""
+        from prefork.worker.loop.tasks import write_tasks
+
+        def write(signum: int, frame: FrameType | None) -> None:
+            del signum, frame
+            write_tasks(loop, self.dump)
+
+        faulthandler.unregister(DUMP)  # what is registered once is not registered anew
+        signal.signal(DUMP, write)
+        catch_dumps(self.dump, chain=True)
 
     def _let_go(self) -> None:
         """Keep nothing in a process that the user's code forks: it would keep it beyond our end.

@@ -1,4 +1,4 @@
-"""Hearing how the connection of a user's protocol begins and ends, and what goes wrong in it."""
+"""Calls us when the connection of a user's protocol begins, ends, or fails."""
 
 import asyncio
 import functools
@@ -12,7 +12,7 @@ _RAISED: Final = (Exception, SystemExit, KeyboardInterrupt)
 
 
 @dataclass(slots=True)
-class Ends:
+class Hooks:
     """What is called for one connection, whatever its protocol does."""
 
     failed: Callable[[BaseException], None]  #: a method has raised; the connection is closed
@@ -20,8 +20,8 @@ class Ends:
     transport: asyncio.Transport | None = None  #: from ``connection_made`` to ``connection_lost``
 
 
-def observe(protocol: asyncio.BaseProtocol, ends: Ends) -> None:
-    """Have ``ends`` called for ``protocol``, and for one that takes its place.
+def observe(protocol: asyncio.BaseProtocol, hooks: Hooks) -> None:
+    """Have ``hooks`` called for ``protocol``, and for one that takes its place.
 
     asyncio would keep a connection open and unanswered whose protocol refuses it by an exception,
     and end the loop, with all other connections, for a SystemExit.  A protocol with ``__slots__``
@@ -29,16 +29,16 @@ def observe(protocol: asyncio.BaseProtocol, ends: Ends) -> None:
     Raises TypeError or AttributeError for one that allows neither.
     """
     methods = {
-        name: functools.partial(wrapper, protocol, ends, getattr(protocol, name))
+        name: functools.partial(wrapper, protocol, hooks, getattr(protocol, name))
         for name, wrapper in _wrappers(type(protocol)).items()
     }
     try:
         for name, method in methods.items():
             object.__setattr__(protocol, name, method)  # also of a frozen dataclass
     except AttributeError:
-        cls, all_ends = _observed(type(protocol))  # type: ignore[arg-type]  # hashable
+        cls, all_hooks = _observed(type(protocol))  # type: ignore[arg-type]  # hashable
         object.__setattr__(protocol, "__class__", cls)
-        all_ends[id(protocol)] = ends
+        all_hooks[id(protocol)] = hooks
 
 
 def _wrappers(cls: type[asyncio.BaseProtocol]) -> dict[str, Callable[..., None]]:
@@ -48,28 +48,28 @@ def _wrappers(cls: type[asyncio.BaseProtocol]) -> dict[str, Callable[..., None]]
 
 def _made(
     protocol: asyncio.BaseProtocol,
-    ends: Ends,
+    hooks: Hooks,
     made: Callable[[Any], None],
     transport: asyncio.Transport,
 ) -> None:
-    ends.transport = transport
-    _call(protocol, ends, made, transport)
+    hooks.transport = transport
+    _call(protocol, hooks, made, transport)
 
 
 def _received(
-    protocol: asyncio.BaseProtocol, ends: Ends, received: Callable[[Any], None], data: Any
+    protocol: asyncio.BaseProtocol, hooks: Hooks, received: Callable[[Any], None], data: Any
 ) -> None:
-    _call(protocol, ends, received, data)
+    _call(protocol, hooks, received, data)
 
 
 def _call(
-    protocol: asyncio.BaseProtocol, ends: Ends, method: Callable[[Any], None], argument: Any
+    protocol: asyncio.BaseProtocol, hooks: Hooks, method: Callable[[Any], None], argument: Any
 ) -> None:
-    transport = ends.transport
+    transport = hooks.transport
     try:
         method(argument)
     except _RAISED as error:
-        ends.failed(error)
+        hooks.failed(error)
         if transport is not None:
             transport.abort()
         return
@@ -78,38 +78,38 @@ def _call(
         # It has handed its connection over.  A protocol that cannot be observed, as that of TLS,
         # tells the one before it of the end.
         with suppress(AttributeError, TypeError):
-            observe(successor, ends)
+            observe(successor, hooks)
 
 
 def _lost(
     protocol: asyncio.BaseProtocol,
-    ends: Ends,
+    hooks: Hooks,
     lost: Callable[[Exception | None], None],
     error: Exception | None,
 ) -> None:
     del protocol
-    ends.transport = None
+    hooks.transport = None
     try:
         lost(error)
     except _RAISED as raised:
-        ends.failed(raised)
+        hooks.failed(raised)
     finally:
-        ends.lost()
+        hooks.lost()
 
 
 @functools.cache
-def _observed(cls: type[Any]) -> tuple[type[Any], dict[int, Ends]]:
+def _observed(cls: type[Any]) -> tuple[type[Any], dict[int, Hooks]]:
     """Return a subclass of ``cls``, and what is called for each of its instances, by its id."""
-    all_ends: dict[int, Ends] = {}
+    all_hooks: dict[int, Hooks] = {}
 
     def method(name: str, wrapper: Callable[..., None]) -> Callable[..., None]:
         original = getattr(cls, name)
 
         def wrapped(self: Any, argument: Any) -> None:
-            ends = all_ends.pop(id(self)) if wrapper is _lost else all_ends[id(self)]
-            wrapper(self, ends, functools.partial(original, self), argument)
+            hooks = all_hooks.pop(id(self)) if wrapper is _lost else all_hooks[id(self)]
+            wrapper(self, hooks, functools.partial(original, self), argument)
 
         return wrapped
 
     members = {name: method(name, wrapper) for name, wrapper in _wrappers(cls).items()}
-    return type(cls.__name__, (cls,), {"__slots__": (), **members}), all_ends
+    return type(cls.__name__, (cls,), {"__slots__": (), **members}), all_hooks

@@ -1,0 +1,1 @@
+"""What the kinds that run in an event loop have in common."""

@@ -1,0 +1,41 @@
+"""Whether a kind, or a handler of it, fits the settings and the addresses."""
+
+import sys
+from collections.abc import Collection
+
+from prefork.errors import HandlerError
+from prefork.kinds.targets.finding import Handler
+
+
+def check_accept(handler: Handler, accept: str, platform: str = sys.platform) -> None:
+    """Raise HandlerError when ``handler`` cannot wait for connections as ``accept`` says."""
+    kind = handler.kind
+    if accept != "auto" and accept not in kind.possible_accepts(platform):
+        possible = kind.accepts  # what settings refuse on Windows is not said again
+        raise HandlerError(
+            f"{handler.name} is of the kind {kind.name}, which cannot wait as accept = {accept} "
+            f"says; auto and {' and '.join(possible)} are possible"
+        )
+
+
+def check_addresses(handler: Handler, datagrams: Collection[bool]) -> None:
+    """Raise HandlerError when ``handler`` does not serve what its addresses are for.
+
+    ``datagrams`` tells of each address whether it is one for datagrams.
+    """
+    kind, name = handler.kind, handler.name
+    serves = kind.serves if kind.target_serves is None else kind.target_serves(handler.target)
+    if "datagrams" not in serves and True in datagrams:
+        raise HandlerError(
+            f"{name} is of the kind {kind.name} and serves connections; an address for datagrams, "
+            "as udp:// and unixgram: are, needs a handle(data, address, reply)"
+        )
+    if "connections" not in serves and False in datagrams:
+        raise HandlerError(
+            f"{name} is of the kind {kind.name} and serves datagrams; its addresses are "
+            "udp://HOST:PORT and unixgram:PATH"
+        )
+    if not kind.mixes and len(set(datagrams)) > 1:
+        raise HandlerError(
+            f"{name} cannot serve connections and datagrams at once, whose requests differ"
+        )
