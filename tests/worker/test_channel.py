@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from prefork.ipc import messages
-from prefork.ipc.scoreboard import W_LEAVING, Scoreboard
+from prefork.ipc.scoreboard import Scoreboard
 from prefork.logs import log
 from prefork.logs.log import Log
 from prefork.platform.posix.system import memory_file
@@ -50,7 +50,7 @@ def test_nothing_said_is_nothing_heard(arbiter, row):
 
     assert not arbiter.channel.leaving
     assert not arbiter.channel.orphaned
-    assert 0 == row.words[W_LEAVING]
+    assert 0 == row.leaving
 
 
 def test_a_drain_is_acknowledged_in_the_row(arbiter, row):
@@ -64,7 +64,7 @@ def test_a_drain_is_acknowledged_in_the_row(arbiter, row):
     assert (True, False, 1) == (
         arbiter.channel.leaving,
         arbiter.channel.orphaned,
-        row.words[W_LEAVING],
+        row.leaving,
     )
 
 
@@ -84,7 +84,7 @@ def test_the_end_of_the_channel_is_the_end_of_the_arbiter(arbiter, row, last_wor
     assert (True, True, 1) == (
         arbiter.channel.leaving,
         arbiter.channel.orphaned,
-        row.words[W_LEAVING],
+        row.leaving,
     )
     assert ["orphaned"] == told
 

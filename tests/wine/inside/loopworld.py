@@ -14,9 +14,10 @@ from prefork.platform.windows.api import Event, Mutex
 from prefork.platform.windows.files import memory_file
 from prefork.worker.accept.peers import Peers
 from prefork.worker.accept.windows_loop import SharingGate, WindowsLoopGate
+from prefork.worker.connection import Connections
 from prefork.worker.counters import LoopCounters
-from prefork.worker.loop.connections import Connections, Terms
-from prefork.worker.loop.loops import loop_factory
+from prefork.worker.loop.connections import LoopConnections
+from prefork.worker.loop.windows_loops import loop_factory
 
 LIMIT = 10  #: seconds that anything may take
 LOOPS_ROW = 99  #: of the loop that all workers here share; their own rows tell what a test likes
@@ -95,21 +96,26 @@ class Worker:
         self.taken, self.tokens = [], [self.counters.begin(None) for _ in range(holds)]
         world.scoreboard.header.used_slots = slot + 1
         world.scoreboard.record(slot).state = "ready"
-        self.counting = CountingGate([world.listener], self.stop, world.mutex, print)
+        self.counting = CountingGate([world.listener], self.stop, world.mutex)
         channel: Any = SimpleNamespace(leaving=False)
         peers = Peers(world.scoreboard, slot)
         loop = asyncio.get_running_loop()
         self.gate = WindowsLoopGate(loop, self.counting, channel, peers, self.counters)
         take = self.take
         if handler is not None:
-            terms = Terms(30.0, lambda: False)
-            self.connections = Connections(handler, self.counters, self.gate, terms)
+            handler.kind.serve(self, handler)
+            self.connections = LoopConnections(
+                self.converse, Connections(self.counters), self.gate, 30.0, lambda: False
+            )
             take = self.connections.take
         self.gate.open(take, limit)
 
+    def serve_in_loop(self, converse):
+        self.converse = converse
+        return 0
+
     def take(self, connection, address):
         self.stack.enter_context(connection)
-        assert connection.gettimeout() == 0
         self.taken.append(address)
         self.tokens.append(self.counters.begin(address))
         return self.tokens[-1]

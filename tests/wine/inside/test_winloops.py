@@ -13,13 +13,13 @@ import pytest
 from loopworld import LIMIT, LOOPS_ROW, for_a_while, in_loop, settings, until, world
 
 from prefork.errors import HandlerError
-from prefork.ipc.scoreboard import W_ACTIVE, W_HANDLED, W_TURN_SINCE, Scoreboard
+from prefork.ipc.scoreboard import Scoreboard
 from prefork.kinds import kind_named
 from prefork.kinds.event_loop.choice import SELECTABLE
 from prefork.kinds.targets.finding import Handler
 from prefork.logs import log
 from prefork.platform.windows.files import memory_file
-from prefork.worker.loop.windows_loops import loop_factory
+from prefork.worker.loop.loops import SELECTABLE, loop_factory
 
 __all__ = ["world"]  # a fixture
 
@@ -81,7 +81,7 @@ async def test_connections_are_served(world, kind):
 
     assert [True] * 5 == await asyncio.gather(*answers)
     await worker.connections.finished()
-    assert (0, 5) == (worker.row.words[W_ACTIVE], worker.row.words[W_HANDLED])
+    assert (0, 5) == (worker.row.active, worker.row.handled)
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "protocol"])
@@ -103,9 +103,9 @@ async def test_a_client_that_goes_by_a_reset_is_no_error_of_the_loop(world, told
         await for_a_while()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh", 1, 0))
         client.close()
-        await until(lambda: worker.row.words[W_ACTIVE] == 0)
+        await until(lambda: worker.row.active == 0)
 
-    assert 2 == worker.row.words[W_HANDLED]
+    assert 2 == worker.row.handled
     assert set() == {event for event, _ in told} - {"handler failed"}
 
 
@@ -148,7 +148,7 @@ async def test_who_comes_next_does_not_wait_behind_a_first_request(world):
     for _ in range(5):
         world.client().sendall(b"x")
     worker = world.worker(handler=Handler(handle, kind_named("asyncio"), "handle"))
-    await until(lambda: worker.row.words[W_HANDLED] == 5)
+    await until(lambda: worker.row.handled == 5)
 
     assert [0] * 5 == seen
 
@@ -167,7 +167,10 @@ def test_each_setting_has_its_loop():
 
 @pytest.mark.parametrize(
     ("loop", "concurrency", "reason"),
-    [("uvloop", 1, "none for Windows"), ("selector", SELECTABLE + 1, "loop = proactor holds any")],
+    [
+        ("uvloop", 1, "none for Windows"),
+        ("selector", SELECTABLE + 1, "loop = proactor holds any"),
+    ],
 )
 def test_a_loop_that_cannot_be_had_is_refused(loop, concurrency, reason):
     """
@@ -183,15 +186,15 @@ async def test_the_loops_turns_are_told(world):
     """
     Since when the present one lasts; nothing while it sleeps.
     """
-    clock = world.board.row(LOOPS_ROW).clock
+    row = world.scoreboard.row(LOOPS_ROW)
     await asyncio.sleep(0)
-    assert 0 <= monotonic() - clock[W_TURN_SINCE] < 1.0
+    assert 0 <= monotonic() - row.turn_since < 1.0
 
-    assert 0.0 == await asyncio.to_thread(_seen_asleep, clock)
+    assert 0.0 == await asyncio.to_thread(_seen_asleep, row)
 
 
-def _seen_asleep(clock):
+def _seen_asleep(row):
     deadline = monotonic() + LIMIT
-    while clock[W_TURN_SINCE] and monotonic() < deadline:
+    while row.turn_since and monotonic() < deadline:
         threading.Event().wait(0.001)
-    return clock[W_TURN_SINCE]
+    return row.turn_since
