@@ -1,16 +1,20 @@
 """What happens to a connection between accept and handler: its time, and who waits meanwhile."""
 
 import asyncio
+import re
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
 
 import pytest
 
+import prefork
 from prefork.logs import log
-from prefork.worker.connection import Connections, NotPrepared, Step, preparation_limit
+from prefork.worker.connection import Connections, NotPrepared, Step, preparation_limit, time_left
 from prefork.worker.serving import serve, serve_threaded
 
 LIMIT = 0.2  #: seconds for a preparation here
@@ -126,6 +130,30 @@ def test_a_preparation_that_never_ends_is_cut_off(world, events):
         (event, fields["reason"]) for event, fields in events
     ]
     assert talking.getsockname() == counting.begun[1]
+
+
+def test_a_client_cannot_stretch_the_time_by_sending_slowly(world, events):
+    """
+    The limit is for the whole preparation: each call has only what is left of it.
+    """
+    over = threading.Event()
+
+    def line(connection, deadline):
+        while connection.recv(1) != b"\n":
+            connection.settimeout(time_left(deadline))
+        return connection
+
+    def trickle(client):
+        while not over.wait(LIMIT / 10):
+            client.sendall(b"x")
+
+    with ThreadPoolExecutor() as pool, taking(10):
+        pool.submit(trickle, world.client())
+        connections = Connections(Counting(), [Step(blocking=line, in_loop=refuse)], LIMIT)
+        serve(Gate(world.listener, world.mutex, 1), lambda *_: None, connections)
+        over.set()
+
+    assert ["not ready in time"] == [fields["reason"] for _, fields in events]
 
 
 def test_whoever_prepares_keeps_nobody_from_accepting(world):
@@ -273,3 +301,18 @@ def test_a_client_is_given_up_before_its_worker_is_hung(timeout, limit):
     Within ten seconds, or half of ``timeout``; 0 is never.
     """
     assert limit == preparation_limit(timeout)
+
+
+def test_there_is_one_place_between_accept_and_handler():
+    """
+    Who counts a connection as accepted also prepares it, so nothing goes past the preparation.
+    """
+    source = Path(prefork.__file__).parent / "worker"
+
+    counting = {
+        str(path.relative_to(source))
+        for path in source.rglob("*.py")
+        if re.search(r"counters\.begin\(", path.read_text())
+    }
+
+    assert {"connection.py"} == counting

@@ -33,7 +33,8 @@ class Step:
     Both functions get the moment, on the monotonic clock, by which they have to be done.
     """
 
-    #: In a thread that may wait: a call that waits on the connection ends by TimeoutError then.
+    #: In a thread that may wait.  The first call that waits on the connection ends by TimeoutError
+    #: then; a step that makes several sets its timeout to ``time_left`` before each.
     blocking: Callable[[socket.socket, float], socket.socket]
     #: In an event loop, with a connection that does not block: it is cancelled then.
     in_loop: Callable[[socket.socket, float], Awaitable[socket.socket]]
@@ -54,10 +55,10 @@ class Connections:
         self._limit = limit  #: seconds
 
     def begin(self, address: object) -> int:
-        """Count a connection as accepted; return the token for all else that is done with it."""
+        """Count a connection as accepted; return the key for all else that is done with it."""
         return self._counters.begin(address)
 
-    def serve(self, connection: Any, address: object, function: Function, token: int) -> None:
+    def serve(self, connection: Any, address: object, function: Function, key: int) -> None:
         """Call ``function`` with a connection, close it, count it; survive any exception."""
         failed = True
         try:
@@ -70,13 +71,13 @@ class Connections:
         finally:
             with suppress(OSError):  # the handler may have closed the descriptor itself
                 connection.close()
-            self._counters.end(token, failed=failed)
+            self._counters.end(key, failed=failed)
 
     def taken_from(self, gate: Gate) -> Iterator[Any]:
         """Yield one connection after another to who serves them; each ends with the next one."""
         while (accepted := gate.accept()) is not None:
             connection, address = accepted
-            token = self._counters.begin(address)
+            key = self._counters.begin(address)
             failed = True
             try:
                 if self._steps:
@@ -88,7 +89,7 @@ class Connections:
             finally:
                 with suppress(OSError):  # the program may have closed the descriptor itself
                     connection.close()
-                self._counters.end(token, failed=failed)
+                self._counters.end(key, failed=failed)
 
     async def prepared_in_loop(self, connection: socket.socket, address: object) -> socket.socket:
         """Return ``connection`` ready for its handler in an event loop; raises NotPrepared."""
@@ -106,9 +107,9 @@ class Connections:
             raise _given_up(connection, error, address) from None
         return connection
 
-    def end(self, token: int, *, failed: bool) -> None:
+    def end(self, key: int, *, failed: bool) -> None:
         """Count a connection that is closed; for an event loop, which closes it itself."""
-        self._counters.end(token, failed=failed)
+        self._counters.end(key, failed=failed)
 
     def _prepared(self, connection: Any, address: object) -> Any:
         """Do the same in a thread that may wait."""
@@ -118,13 +119,19 @@ class Connections:
         timeout = connection.gettimeout()
         try:
             for step in self._steps:
-                # A moment that has passed is no timeout: 0 would mean not to block.
-                connection.settimeout(max(deadline - monotonic(), 0.001))
+                connection.settimeout(time_left(deadline))
                 connection = step.blocking(connection, deadline)
             connection.settimeout(timeout)
         except Exception as error:  # noqa: BLE001 (a step fails for one client, not for all)
             raise _given_up(connection, error, address) from None
         return connection
+
+
+def time_left(deadline: float) -> float:
+    """Return the seconds until ``deadline``; raises TimeoutError when it has passed."""
+    if (left := deadline - monotonic()) > 0:
+        return left
+    raise TimeoutError
 
 
 def report_failure(error: BaseException, address: object) -> None:

@@ -24,9 +24,9 @@ class Counters(Protocol):
     """Counts connections that are units of work, too."""
 
     def begin(self, address: object) -> int:
-        """Count a connection from ``address`` as taken; return a token for ``end``."""
+        """Count a connection from ``address`` as taken; return a key for ``end``."""
 
-    def end(self, token: int, *, failed: bool) -> None:
+    def end(self, key: int, *, failed: bool) -> None:
         """Count the unit as finished and the connection as closed."""
 
 
@@ -49,9 +49,9 @@ class SingleCounters:
         self._write_begin(host, port, monotonic(), 0.0, accepted, 1, 1)
         return 0
 
-    def end(self, token: int, *, failed: bool) -> None:
+    def end(self, key: int, *, failed: bool) -> None:
         """Count the unit as finished and the connection as closed."""
-        del token
+        del key
         self._handled = handled = self._handled + 1
         self._write_end(0.0, 0.0, self._accepted, 0, 0, handled)
         if failed:
@@ -65,7 +65,7 @@ class LoopCounters:
 
     def __init__(self, row: Row) -> None:
         self.row = row
-        self._units: dict[int, tuple[float, object]] = {}  # by token, oldest first
+        self._units: dict[int, tuple[float, object]] = {}  # by key, oldest first
         self._accepted, self._handled = row.accepted, row.handled
         self._words, self._clock = row.words, row.clock
         self._write_peer = row.writer(*_PEER)
@@ -76,32 +76,28 @@ class LoopCounters:
         return len(self._units)
 
     def begin(self, address: object) -> int:
-        """Count a connection from ``address`` as taken; return a token for ``end``."""
-        token = self._accepted = self._accepted + 1
+        """Count a connection from ``address`` as taken; return a key for ``end``."""
+        key = self._accepted = self._accepted + 1
         units, words = self._units, self._words
-        units[token] = (monotonic(), address)
+        units[key] = (monotonic(), address)
         held = len(units)
         if held == 1:
             self._show_oldest()
-        words[_ACCEPTED] = token
+        words[_ACCEPTED] = key
         words[_CONNECTIONS] = words[_ACTIVE] = held
-        return token
+        return key
 
-    def end(self, token: int, *, failed: bool) -> None:
+    def end(self, key: int, *, failed: bool) -> None:
         """Count the unit as finished and the connection as closed."""
         units, words = self._units, self._words
-        was_oldest = next(iter(units)) == token
-        del units[token]
+        was_oldest = next(iter(units)) == key
+        del units[key]
         words[_CONNECTIONS] = words[_ACTIVE] = len(units)
         words[_HANDLED] = self._handled = self._handled + 1
         if failed:
             self.row.failed += 1
         if was_oldest:
             self._show_oldest()
-
-    def peer(self, token: int) -> str:
-        """Return the client's address of a unit in progress as text."""
-        return peer_text(self._units[token][1])
 
     def _show_oldest(self) -> None:
         for since, address in self._units.values():
@@ -121,14 +117,14 @@ class ThreadedCounters(LoopCounters):
         self._lock = threading.Lock()
 
     def begin(self, address: object) -> int:
-        """Count a connection from ``address`` as taken; return a token for ``end``."""
+        """Count a connection from ``address`` as taken; return a key for ``end``."""
         with self._lock:
             return LoopCounters.begin(self, address)  # quicker than super()
 
-    def end(self, token: int, *, failed: bool) -> None:
+    def end(self, key: int, *, failed: bool) -> None:
         """Count the unit as finished and the connection as closed."""
         with self._lock:
-            LoopCounters.end(self, token, failed=failed)
+            LoopCounters.end(self, key, failed=failed)
 
 
 def client_words(address: object) -> tuple[bytes, int]:

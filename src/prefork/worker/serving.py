@@ -23,9 +23,9 @@ def serve_threaded(gate: Gate, function: Function, connections: Connections, thr
     """
     free = threading.Semaphore(threads)
 
-    def run(connection: Any, address: object, token: int) -> None:
+    def run(connection: Any, address: object, key: int) -> None:
         try:
-            connections.serve(connection, address, function, token)
+            connections.serve(connection, address, function, key)
         finally:
             free.release()
 

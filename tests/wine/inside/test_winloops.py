@@ -19,7 +19,7 @@ from prefork.kinds.event_loop.choice import SELECTABLE
 from prefork.kinds.targets.finding import Handler
 from prefork.logs import log
 from prefork.platform.windows.files import memory_file
-from prefork.worker.loop.loops import SELECTABLE, loop_factory
+from prefork.worker.loop.windows_loops import loop_factory
 
 __all__ = ["world"]  # a fixture
 

@@ -109,7 +109,7 @@ class LoopGate:
     def open(self, take: Callable[[socket.socket, Any], int], limit: int) -> None:
         """Begin to hand connections and their addresses to ``take``, ``limit`` at a time.
 
-        ``take`` returns the token by which they are named later.
+        ``take`` returns the key by which they are named later.
         """
         self._take = take
         self._limit = limit
@@ -128,14 +128,14 @@ class LoopGate:
         """Be called no more."""
         self._channel.forget_calls()
 
-    def settled(self, token: int) -> None:
+    def settled(self, key: int) -> None:
         """Note that a connection has had its first turn."""
-        self._fresh.discard(token)
+        self._fresh.discard(key)
         self._resume()
 
-    def finished(self, token: int) -> None:
+    def finished(self, key: int) -> None:
         """Note that a connection has ended: there is room for another."""
-        self.settled(token)
+        self.settled(key)
 
     def _on_arrival(self, listener: socket.socket) -> None:
         if self._counters.connections >= self._limit:

@@ -74,7 +74,7 @@ class WindowsLoopGate:
     def open(self, take: Callable[[socket.socket, Any], int], limit: int) -> None:
         """Begin to hand connections and their addresses to ``take``, ``limit`` at a time.
 
-        ``take`` returns the token by which they are named later.
+        ``take`` returns the key by which they are named later.
         """
         self._take = take
         self._limit = limit
@@ -86,17 +86,17 @@ class WindowsLoopGate:
         self._thread.join()
         self._leave_given.close()
 
-    def settled(self, token: int) -> None:
+    def settled(self, key: int) -> None:
         """Note that a connection has had its first turn.
 
         What it has sent by now is handled in this turn, or in the next when it has to be fetched
         by an overlapped call; and the thread goes at once, not when the turn has ended.
         """
-        self._loop.call_soon(self.finished, token)
+        self._loop.call_soon(self.finished, key)
 
-    def finished(self, token: int) -> None:
+    def finished(self, key: int) -> None:
         """Note that a connection has ended: there is room for another."""
-        self._fresh.discard(token)
+        self._fresh.discard(key)
         self._give_leave()
 
     def _give_leave(self) -> None:

@@ -24,10 +24,10 @@ Converse = Callable[[LoopConnection], Awaitable[object]]
 class AnyLoopGate(Protocol):
     """What lets the connections in, and has to know what becomes of them."""
 
-    def settled(self, token: int) -> None:
+    def settled(self, key: int) -> None:
         """Note that a connection has had its first turn."""
 
-    def finished(self, token: int) -> None:
+    def finished(self, key: int) -> None:
         """Note that a connection has ended: there is room for another."""
 
 
@@ -54,14 +54,14 @@ class LoopConnections:
         self.loop.set_exception_handler(self._on_error)
 
     def take(self, accepted: socket.socket, address: object) -> int:
-        """Serve ``accepted``, counted from now on by the token that is returned."""
+        """Serve ``accepted``, counted from now on by the key that is returned."""
         accepted.setblocking(False)
-        token = self._connections.begin(address)
-        connection = _Connection(self, accepted, address, token)
+        key = self._connections.begin(address)
+        connection = _Connection(self, accepted, address, key)
         task = self.loop.create_task(self._run(connection))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return token
+        return key
 
     async def finished(self) -> None:
         """Wait until the last connection is served."""
@@ -81,8 +81,8 @@ class LoopConnections:
         finally:
             if not connection.is_handed_over:
                 connection.socket.close()
-            self._connections.end(connection.token, failed=connection.failed)
-            self.gate.finished(connection.token)
+            self._connections.end(connection.key, failed=connection.failed)
+            self.gate.finished(connection.key)
 
     def _on_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Log what a callback raised, of a protocol or of anything else in the loop."""
@@ -105,14 +105,14 @@ class LoopConnections:
 class _Connection:
     """One connection, as its kind's function gets it; see ``kinds.base.LoopConnection``."""
 
-    __slots__ = ("_all", "address", "failed", "is_handed_over", "socket", "timeout", "token")
+    __slots__ = ("_all", "address", "failed", "is_handed_over", "key", "socket", "timeout")
 
     def __init__(
-        self, connections: LoopConnections, accepted: socket.socket, address: object, token: int
+        self, connections: LoopConnections, accepted: socket.socket, address: object, key: int
     ) -> None:
         self.socket = accepted
         self.address = address
-        self.token = token  #: by which it is counted
+        self.key = key  #: by which it is counted
         self.timeout = connections.timeout
         self.failed = False
         self.is_handed_over = False  #: a transport will close it
@@ -124,7 +124,7 @@ class _Connection:
         transport, _ = await loop.connect_accepted_socket(lambda: protocol, self.socket)
         self.is_handed_over = True
         # What the client has sent by now is read in this turn, and handled in the next.
-        loop.call_soon(gate.settled, self.token)
+        loop.call_soon(gate.settled, self.key)
         return transport
 
     @contextmanager
