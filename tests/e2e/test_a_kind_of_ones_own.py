@@ -15,8 +15,8 @@ pytestmark = pytest.mark.slow
 KINDS = """
 from functools import partial
 
-from prefork.kinds import Kind, register
-from prefork.kinds.base import IN_A_LOOP
+from prefork.kinds import register
+from prefork.kinds.base import IN_A_LOOP, Kind
 
 def matches(shape):
     return shape.names == ("line",) and not shape.is_coroutine_function

@@ -10,7 +10,7 @@ from typing import Any
 
 from prefork.cli.server import resolved, server_parser
 from prefork.errors import HandlerError
-from prefork.kinds import Kind
+from prefork.kinds.base import Kind
 from prefork.kinds.targets.finding import Handler, load
 from prefork.kinds.targets.fitting import check_accept, check_addresses
 from prefork.settings import OPTIONS, Settings

@@ -1,6 +1,6 @@
 """What can be served: the registry of kinds, which finds ours in this folder.
 
-A kind is a module here, of the same name, whose ``KIND`` declares all there is to say about it.
+A kind is a module here, of the same name, whose ``KIND`` declares everything that is known of it.
 Each is imported when somebody asks for it, not before: an arbiter asks for one, if any.
 """
 
@@ -8,25 +8,28 @@ import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from prefork.kinds.base import Facts, Kind
+from prefork.kinds.facts import Facts
 
-__all__ = ["Facts", "Kind", "all_kinds", "built_in", "facts_of", "kind_named", "offered"]
+if TYPE_CHECKING:
+    from prefork.kinds.base import Kind
+
+__all__ = ["Facts", "all_kinds", "built_in", "facts_of", "kind_named", "offered"]
 __all__ += ["outside_kinds", "register"]
 
 #: Letters of a kind's name: so many fit the scoreboard.
 LONGEST_NAME: Final = 31
 
 #: Modules here that declare no kind.
-_OTHERS: Final = frozenset({"__init__", "base"})
+_OTHERS: Final = frozenset({"__init__", "base", "facts"})
 #: Kinds of foreign programs, which commands of their own serve, not ``--kind``.
 _OF_PROGRAMS: Final = frozenset({"command"})
 #: The kinds of users' own, with the module that registers each, as workers can import it.
-_outside: Final[dict[str, tuple[Kind, str]]] = {}
+_outside: Final[dict[str, "tuple[Kind, str]"]] = {}
 
 
-def register(kind: Kind, module: str = "") -> None:
+def register(kind: "Kind", module: str = "") -> None:
     """Let ``kind`` be served, too; called while the module that declares it is imported.
 
     ``module`` is where that is, if not in the module of the function that serves.  The arbiter
@@ -43,7 +46,7 @@ def register(kind: Kind, module: str = "") -> None:
     _outside[kind.name] = (kind, module or kind.serve.__module__)
 
 
-def kind_named(name: str) -> Kind:
+def kind_named(name: str) -> "Kind":
     """Return the kind ``name``, ours or a registered one; raises KeyError if there is none."""
     if name in _outside:
         return _outside[name][0]
@@ -56,7 +59,7 @@ def facts_of(name: str, outside: Iterable[Facts] = ()) -> Facts:
     """Return what is known of the kind ``name`` without the code of any user.
 
     ``outside`` are the facts of users' own kinds, as the settings carry them.  Of ``auto``, and
-    as long as no worker has told the kind, it is what holds for most.
+    as long as no worker has reported the kind, it is what holds for most.
     """
     for facts in outside:
         if facts.name == name:
@@ -64,7 +67,7 @@ def facts_of(name: str, outside: Iterable[Facts] = ()) -> Facts:
     return _imported(name).facts() if name in built_in() else Facts(name=name)
 
 
-def all_kinds() -> list[Kind]:
+def all_kinds() -> "list[Kind]":
     """Return all kinds, in the order in which they are asked whether a target is theirs."""
     ours = [_imported(name) for name in built_in()]
     theirs = [kind for kind, _ in _outside.values()]
@@ -76,7 +79,7 @@ def offered() -> tuple[str, ...]:
     return tuple(sorted((built_in() | _outside.keys()) - _OF_PROGRAMS))
 
 
-def outside_kinds() -> list[tuple[Kind, str]]:
+def outside_kinds() -> "list[tuple[Kind, str]]":
     """Return the users' own kinds, each with the module that registers it."""
     return list(_outside.values())
 
@@ -88,7 +91,7 @@ def built_in() -> frozenset[str]:
     return frozenset(name for name, _, suffix in files if suffix == "py") - _OTHERS
 
 
-def _imported(name: str) -> Kind:
+def _imported(name: str) -> "Kind":
     # Not importlib.import_module, which an arbiter would import for this alone.
     module = __import__(f"prefork.kinds.{name}", fromlist=["KIND"])
     kind: Kind = module.KIND

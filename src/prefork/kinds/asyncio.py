@@ -11,7 +11,7 @@ from prefork.kinds.event_loop.choice import check_loop
 if TYPE_CHECKING:
     import asyncio
 
-#: Windows takes all that is written at once, and tells of its end.
+#: Windows takes all that is written at once, and reports only its end.
 _SEES_PROGRESS: Final = sys.platform != "win32"
 #: Bytes that a client has to read within ``timeout`` where its progress cannot be seen.
 _AT_LEAST: Final = 1 << 20

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
+from prefork.kinds.facts import Facts
+
 if TYPE_CHECKING:
     # Only for types: neither command line nor arbiter shall import an event loop for a name.
     import asyncio
@@ -25,16 +27,6 @@ SCHEMES: Final[dict[Traffic, tuple[str, ...]]] = {
 BLOCKING: Final = ("blocking", "exclusive", "mutex")
 IN_A_LOOP: Final = ("exclusive",)
 IN_A_THREAD: Final = ("mutex", "exclusive")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What a process that must not import a kind knows of it; travels with the settings."""
-
-    name: str
-    event_loop: bool = False
-    foreign_programs: bool = False
-    module: str = ""  #: importing this, a module or a file, registers it; empty for our own
 
 
 class KindSettings(Protocol):
@@ -107,7 +99,7 @@ class Worker(Protocol):
     def serve_each(self, function: Callable[[Any, Any], object]) -> int:
         """Call ``function`` with each connection, or datagram, and its address.
 
-        In as many threads as the settings say; the connection is closed afterwards.
+        In as many threads as the settings ask for; the connection is closed afterwards.
         """
 
     def run_program(self, program: Callable[[Any], object]) -> int:
@@ -133,7 +125,7 @@ def _nothing(_: Any) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Kind:
     """A kind of handlers or programs: everything that the rest of the server has to know of it."""
 

@@ -28,7 +28,7 @@ def request_handler(
 
     def handle(connection: "socket.socket", address: object) -> None:
         handler(connection, address, server)
-        # As socketserver does: tell the client that no more follows, whatever else holds the
+        # As socketserver does: show the client that no more follows, whatever else holds the
         # connection open.
         with suppress(OSError):
             connection.shutdown(SHUT_WR)
@@ -97,7 +97,7 @@ def _claims(shape: Shape) -> str:
 
 
 def _target_serves(target: object) -> tuple[Traffic, ...]:
-    """Return what a request handler is for: either, unless its class says."""
+    """Return what a request handler is for: either, unless its class decides."""
     if derives_from(target, "socketserver", "DatagramRequestHandler"):
         return ("datagrams",)
     if derives_from(target, "socketserver", "StreamRequestHandler"):

@@ -1,17 +1,19 @@
 """Which event loop runs the handlers of kinds that need one, and whether it can be had."""
 
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from prefork.errors import HandlerError
-from prefork.kinds.base import KindSettings
+
+if TYPE_CHECKING:
+    from prefork.kinds.base import KindSettings
 
 #: The most connections that fit Windows' select(), which takes 512 sockets: the loop has one of
 #: its own, and handlers may have some.
 SELECTABLE: Final = 500
 
 
-def check_loop(settings: KindSettings) -> Any:
+def check_loop(settings: "KindSettings") -> Any:
     """Raise HandlerError unless the loop in ``settings`` can be had, and holds so many.
 
     Returns the module uvloop where it is the one.
@@ -32,7 +34,7 @@ def load_uvloop(asked: str, platform: str = sys.platform) -> Any:
     """
     if platform == "win32":
         if asked == "uvloop":
-            raise HandlerError("loop = uvloop cannot be had: there is none for Windows; say auto")
+            raise HandlerError("loop = uvloop cannot be had: there is none for Windows; set auto")
     elif asked in ("proactor", "selector"):
         raise HandlerError(f"loop = {asked} is one of Windows; here are asyncio and uvloop")
     elif asked != "asyncio":

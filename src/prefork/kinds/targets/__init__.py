@@ -1,1 +1,1 @@
-"""What users write: finding it, telling its kind, refusing what could not be served."""
+"""What users write: finding it, detecting its kind, refusing what could not be served."""

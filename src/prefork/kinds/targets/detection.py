@@ -1,4 +1,4 @@
-"""Telling the kind of a target from its shape, and refusing what could not be called as it.
+"""Detects the kind of a target from its shape, and refuses what could not be called as it.
 
 Knows what the kinds declare, but none of them by name.
 """
@@ -10,9 +10,9 @@ from prefork.kinds.targets.shape import TargetShape
 
 
 def kind_of(target: object, name: str, asked: str = "auto") -> Kind:
-    """Return the kind of ``target``: the one ``asked`` for, or, with auto, told from its shape.
+    """Return the kind of ``target``: the one ``asked`` for, or, with auto, detected from its shape.
 
-    ``name`` is the target's, for messages.  Raises HandlerError when it cannot be told, or when
+    ``name`` is the target's, for messages.  Raises HandlerError when it cannot be detected, or when
     the target could not be called as that kind is.
     """
     if not callable(target):
@@ -44,15 +44,17 @@ def _detected(shape: TargetShape, name: str) -> Kind:
         if kind.matches(shape):
             return kind
     if shape.parameters is None:
-        raise HandlerError(f"cannot tell the kind of {name}, which hides its arguments; say --kind")
+        raise HandlerError(
+            f"cannot detect the kind of {name}, which hides its arguments; set --kind"
+        )
     if shape.takes(0):
         raise HandlerError(
-            f"cannot tell the kind of {name}, which is called without arguments; say "
+            f"cannot detect the kind of {name}, which is called without arguments; set "
             "--kind protocol if it returns an asyncio.Protocol, --factory if it returns a handler"
         )
     raise HandlerError(
-        f"cannot tell the kind of {name} from its arguments {shape.parameters.text}; "
-        f"{_served()} (or say --kind)"
+        f"cannot detect the kind of {name} from its arguments {shape.parameters.text}; "
+        f"{_served()} (or set --kind)"
     )
 
 
@@ -85,6 +87,6 @@ def _claims(shape: TargetShape) -> list[tuple[Kind, str]]:
 
 
 def _served() -> str:
-    """Return the part of a sentence that says what can be served."""
+    """Return the part of a sentence that lists what can be served."""
     examples = [kind.example for kind in reversed(all_kinds()) if not kind.foreign_programs]
     return f"served are {', '.join(examples[:-1])} and {examples[-1]}"

@@ -40,7 +40,7 @@ class Target:
     name: str
 
     def handler(self, *, factory: bool, kind: str) -> Handler:
-        """Call the factory, if it is one, and tell the kind, or check the one given.
+        """Call the factory, if it is one, and detect the kind, or check the one given.
 
         Raises HandlerError when it is of no kind or not of that one, and whatever the factory
         raises.
@@ -54,7 +54,7 @@ class Target:
 
 
 def load(target: str, *, factory: bool = False, kind: str = "auto") -> Handler:
-    """Import ``target``, call its factory if it is one, and tell its kind.
+    """Import ``target``, call its factory if it is one, and detect its kind.
 
     Raises HandlerError, with the original exception as its cause, when that is not possible.
     """
@@ -137,7 +137,7 @@ def _is_part_of(missing: str | None, name: str) -> bool:
 def _module_from_file(path: Path) -> ModuleType:
     resolved = _readable_file(path)
     _make_importable(resolved.parent)
-    # Named, because a name that does not end in .py tells the import system of no loader.
+    # Named, because a name that does not end in .py leads the import system to no loader.
     loader = SourceFileLoader(resolved.stem, str(resolved))
     spec = importlib.util.spec_from_file_location(resolved.stem, resolved, loader=loader)
     assert spec is not None  # there is a loader

@@ -8,10 +8,10 @@ from prefork.kinds.targets.finding import Handler
 
 
 def check_accept(handler: Handler, accept: str, platform: str = sys.platform) -> None:
-    """Raise HandlerError when ``handler`` cannot wait for connections as ``accept`` says."""
+    """Raise HandlerError when ``handler`` cannot wait for connections as ``accept`` asks."""
     kind = handler.kind
     if accept != "auto" and accept not in kind.possible_accepts(platform):
-        possible = kind.accepts  # what settings refuse on Windows is not said again
+        possible = kind.accepts  # what settings refuse on Windows is not repeated
         raise HandlerError(
             f"{handler.name} is of the kind {kind.name}, which cannot wait as accept = {accept} "
             f"says; auto and {' and '.join(possible)} are possible"
@@ -21,7 +21,7 @@ def check_accept(handler: Handler, accept: str, platform: str = sys.platform) ->
 def check_addresses(handler: Handler, datagrams: Collection[bool]) -> None:
     """Raise HandlerError when ``handler`` does not serve what its addresses are for.
 
-    ``datagrams`` tells of each address whether it is one for datagrams.
+    ``datagrams`` is, for each address, whether it is one for datagrams.
     """
     kind, name = handler.kind, handler.name
     serves = kind.serves if kind.target_serves is None else kind.target_serves(handler.target)

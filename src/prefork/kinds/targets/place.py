@@ -6,7 +6,7 @@ from types import ModuleType
 
 from prefork.errors import HandlerError
 from prefork.kinds import outside_kinds
-from prefork.kinds.base import Facts
+from prefork.kinds.facts import Facts
 
 
 def facts_of_outside_kinds() -> tuple[Facts, ...]:
