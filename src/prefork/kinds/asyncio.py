@@ -2,8 +2,7 @@
 
 import sys
 from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from prefork.kinds.base import IN_A_LOOP, IN_A_THREAD, Handler, Kind, LoopConnection, Shape, Worker
 from prefork.kinds.event_loop.choice import check_loop
@@ -19,26 +18,27 @@ _AT_LEAST: Final = 1 << 20
 
 def serve(worker: Worker, handler: Handler) -> int:
     """Call the handler with the streams of many connections at once."""
-    return worker.serve_in_loop(partial(_converse, handler.target))
-
-
-async def _converse(handle: Any, connection: LoopConnection) -> None:
-    # Only in functions: who only asks for the kind's name needs no event loop.
+    # Only here: who only asks for the kind's name needs no event loop.
     import asyncio
 
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(loop=loop)
-    made: asyncio.Future[asyncio.StreamWriter] = loop.create_future()
-    # With a callback, as start_server's protocol has one: then start_tls knows its side.
-    protocol = asyncio.StreamReaderProtocol(reader, lambda _, w: made.set_result(w), loop=loop)
-    transport = await connection.connect(protocol)
-    writer = made.result()
-    try:
-        await handle(reader, writer)
-    finally:
-        writer.close()
-        if writer.transport is not transport or transport.get_write_buffer_size():
-            await _flushed(writer, connection.timeout)
+    handle = handler.target
+
+    async def converse(connection: LoopConnection) -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(loop=loop)
+        made: asyncio.Future[asyncio.StreamWriter] = loop.create_future()
+        # With a callback, as start_server's protocol has one: then start_tls knows its side.
+        protocol = asyncio.StreamReaderProtocol(reader, lambda _, w: made.set_result(w), loop=loop)
+        transport = await connection.connect(protocol)
+        writer = made.result()
+        try:
+            await handle(reader, writer)
+        finally:
+            writer.close()
+            if writer.transport is not transport or transport.get_write_buffer_size():
+                await _flushed(writer, connection.timeout)
+
+    return worker.serve_in_loop(converse)
 
 
 async def _flushed(writer: "asyncio.StreamWriter", timeout: float | None) -> None:

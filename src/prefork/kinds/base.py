@@ -4,7 +4,6 @@ Declarations only: knows no kind, no process, no event loop.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
@@ -76,8 +75,8 @@ class LoopConnection(Protocol):
     async def connect(self, protocol: "asyncio.BaseProtocol") -> "asyncio.Transport":
         """Have ``protocol`` serve the connection from now on."""
 
-    def serves(self, protocol: "asyncio.BaseProtocol") -> AbstractContextManager[None]:
-        """Count what the loop reports of ``protocol`` meanwhile as this connection's failure.
+    def served_by(self, protocol: "asyncio.BaseProtocol") -> None:
+        """Count what the loop reports of ``protocol`` from now on as this connection's failure.
 
         Raises HandlerError when it serves another connection.
         """

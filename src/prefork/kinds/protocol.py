@@ -1,8 +1,5 @@
 """The kind ``protocol``: classes of asyncio protocols, or functions that return such objects."""
 
-from functools import partial
-from typing import Any
-
 from prefork.errors import HandlerError
 from prefork.kinds.base import (
     IN_A_LOOP,
@@ -19,20 +16,19 @@ from prefork.kinds.event_loop.choice import check_loop
 
 def serve(worker: Worker, handler: Handler) -> int:
     """Have a protocol of its own serve each of many connections at once."""
-    return worker.serve_in_loop(partial(_converse, handler.target))
-
-
-async def _converse(make: Any, connection: LoopConnection) -> None:
     # Only here: who only asks for the kind's name needs no event loop.
     import asyncio
 
     from prefork.kinds.event_loop.protocol_hooks import Hooks, observe
 
-    protocol = make()
-    if not isinstance(protocol, asyncio.BaseProtocol):
-        raise HandlerError(f"the handler returned {protocol!r}, which is no asyncio.Protocol")
-    ended = asyncio.Event()
-    with connection.serves(protocol):
+    make = handler.target
+
+    async def converse(connection: LoopConnection) -> None:
+        protocol = make()
+        if not isinstance(protocol, asyncio.BaseProtocol):
+            raise HandlerError(f"the handler returned {protocol!r}, which is no asyncio.Protocol")
+        ended = asyncio.Event()
+        connection.served_by(protocol)
         observe(protocol, Hooks(connection.fail, ended.set))
         await connection.connect(protocol)
         while not ended.is_set():
@@ -42,6 +38,8 @@ async def _converse(make: Any, connection: LoopConnection) -> None:
                 if connection.is_over():
                     raise
                 # The user's code cancels every task there is: this one is none of them.
+
+    return worker.serve_in_loop(converse)
 
 
 def _matches(shape: Shape) -> bool:

@@ -54,6 +54,11 @@ class Connections:
         self._steps = tuple(steps)
         self._limit = limit  #: seconds
 
+    @property
+    def has_steps(self) -> bool:
+        """Whether there is anything to prepare."""
+        return bool(self._steps)
+
     def begin(self, address: object) -> int:
         """Count a connection as accepted; return the key for all else that is done with it."""
         return self._counters.begin(address)
@@ -93,8 +98,6 @@ class Connections:
 
     async def prepared_in_loop(self, connection: socket.socket, address: object) -> socket.socket:
         """Return ``connection`` ready for its handler in an event loop; raises NotPrepared."""
-        if not self._steps:
-            return connection
         # Only here: what has no loop has no need of it.
         import asyncio
 

@@ -3,8 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 from prefork.errors import HandlerError
@@ -70,9 +69,10 @@ class LoopConnections:
 
     async def _run(self, connection: "_Connection") -> None:
         try:
-            connection.socket = await self._connections.prepared_in_loop(
-                connection.socket, connection.address
-            )
+            if self._connections.has_steps:
+                connection.socket = await self._connections.prepared_in_loop(
+                    connection.socket, connection.address
+                )
             await self._converse(connection)
         except BaseException as error:  # noqa: BLE001 (also SystemExit must not end the worker)
             connection.failed = True
@@ -81,6 +81,8 @@ class LoopConnections:
         finally:
             if not connection.is_handed_over:
                 connection.socket.close()
+            if connection.protocol is not None:
+                del self.by_protocol[id(connection.protocol)]
             self._connections.end(connection.key, failed=connection.failed)
             self.gate.finished(connection.key)
 
@@ -105,7 +107,9 @@ class LoopConnections:
 class _Connection:
     """One connection, as its kind's function gets it; see ``kinds.base.LoopConnection``."""
 
-    __slots__ = ("_all", "address", "failed", "is_handed_over", "key", "socket", "timeout")
+    __slots__ = (
+        *("_all", "address", "failed", "is_handed_over", "key", "protocol", "socket", "timeout"),
+    )
 
     def __init__(
         self, connections: LoopConnections, accepted: socket.socket, address: object, key: int
@@ -116,6 +120,7 @@ class _Connection:
         self.timeout = connections.timeout
         self.failed = False
         self.is_handed_over = False  #: a transport will close it
+        self.protocol: asyncio.BaseProtocol | None = None  #: whose failures are its failures
         self._all = connections
 
     async def connect(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
@@ -127,17 +132,13 @@ class _Connection:
         loop.call_soon(gate.settled, self.key)
         return transport
 
-    @contextmanager
-    def serves(self, protocol: asyncio.BaseProtocol) -> Iterator[None]:
-        """Count what the loop reports of ``protocol`` meanwhile as this connection's failure."""
+    def served_by(self, protocol: asyncio.BaseProtocol) -> None:
+        """Count what the loop reports of ``protocol`` from now on as this connection's failure."""
         by_protocol = self._all.by_protocol
         if id(protocol) in by_protocol:
             raise HandlerError(f"the handler returned {protocol!r} again, which serves another")
         by_protocol[id(protocol)] = self
-        try:
-            yield
-        finally:
-            del by_protocol[id(protocol)]
+        self.protocol = protocol
 
     def fail(self, error: BaseException) -> None:
         """Log ``error``, and count this connection as failed."""
