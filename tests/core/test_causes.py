@@ -3,7 +3,7 @@
 import pytest
 from conversations import EXITED, FAILED, OUT_OF_MEMORY, SIGKILLED, SIGSEGVED
 
-from prefork.core.causes import exit_cause, is_failed_start
+from prefork.core.lifecycle import exit_cause, is_failed_start
 from prefork.core.states import Cause, ExitStatus, State, WorkerRecord
 
 SIGTERMED = ExitStatus(signal="SIGTERM")

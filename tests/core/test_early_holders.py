@@ -5,7 +5,7 @@ from conversations import at, pool_of
 
 from prefork.core.actions import Drain, Kill
 from prefork.core.events import StopRequested, TargetLoaded, WorkerLeaving, WorkerReady
-from prefork.core.scaling import ScalingLimits
+from prefork.core.limits import ScalingLimits
 from prefork.core.snapshot import Row
 
 

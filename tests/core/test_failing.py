@@ -17,14 +17,16 @@ from conversations import (
 
 from prefork.core.actions import Kill, Spawn
 from prefork.core.events import (
+    LimitsChanged,
     LoadFailed,
+    MoldExited,
     SpawnFailed,
     StopRequested,
     TargetLoaded,
     WorkerExited,
     WorkerReady,
 )
-from prefork.core.states import MOLD, ExitStatus
+from prefork.core.states import ExitStatus, Mold
 
 
 def test_after_a_failed_start_one_worker_tries_alone_and_the_others_follow_its_success():
@@ -201,9 +203,9 @@ def test_a_mold_that_cannot_load_the_target_ends_the_server_with_4():
     pool = pool_of(fixed(2), fork=True)
     pool.decide(at(0.0))
 
-    pool.apply(LoadFailed(MOLD, "SyntaxError"), 1.0)
+    pool.apply(LoadFailed(Mold(1), "SyntaxError"), 1.0)
     pool.decide(at(1.0))
-    pool.apply(WorkerExited(MOLD, FAILED), 1.1)
+    pool.apply(MoldExited(1, FAILED), 1.1)
 
     assert pool.finished
     assert 4 == pool.exit_status
@@ -255,3 +257,30 @@ def test_a_stop_that_was_asked_for_is_not_turned_into_a_failure():
 
     assert pool.finished
     assert 0 == pool.exit_status
+
+
+def test_a_process_that_was_killed_before_it_existed_is_no_failed_start():
+    """
+    Its order failed when it was not wanted any more.
+    """
+    pool = pool_of(fixed(2))
+    pool.decide(at(0.0))
+    pool.apply(LimitsChanged(1, 1), 0.1)
+    pool.decide(at(0.1))
+
+    pool.apply(SpawnFailed(1, "the mold died before it forked the worker"), 0.2)
+
+    assert "restart" not in [it.kind for it in pool.journal]
+
+
+def test_the_server_gives_up_once():
+    """
+    The second worker that cannot load the target says nothing new.
+    """
+    pool = pool_of(fixed(2))
+    pool.decide(at(0.0))
+
+    pool.apply(LoadFailed(0, "SyntaxError"), 1.0)
+    pool.apply(LoadFailed(1, "SyntaxError"), 1.0)
+
+    assert ["stop"] == [it.kind for it in pool.journal]

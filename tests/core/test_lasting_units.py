@@ -19,7 +19,7 @@ from prefork.core.events import (
     WorkerLeaving,
     WorkerReady,
 )
-from prefork.core.scaling import ScalingLimits
+from prefork.core.limits import ScalingLimits
 from prefork.core.snapshot import Row
 from prefork.core.states import Cause, State
 
@@ -96,7 +96,7 @@ def test_a_surplus_worker_that_is_not_idle_is_drained_without_a_limit():
     (order,) = pool.decide(at(4.0, rows))
 
     assert Drain(1) == order
-    assert pool.records[1].kill_at is None
+    assert pool.members.workers[1].kill_at is None
     leaving = {**rows, 1: holding(1, leaving=True)}
     assert [] == [each for each in pool.decide(at(5_000.0, leaving)) if isinstance(each, Kill)]
 
@@ -126,7 +126,7 @@ def test_the_end_of_the_server_limits_those_who_left_before():
     for now in (10.0, 10.1):
         pool.decide(at(now, {**rows, 1: holding(1, leaving=True)}))
 
-    assert 40.0 == pool.records[1].kill_at
+    assert 40.0 == pool.members.workers[1].kill_at
 
 
 @pytest.mark.parametrize("capacity", [1, 10])
@@ -181,7 +181,7 @@ def test_a_worker_that_leaves_by_itself_is_replaced_at_once():
     pool.apply(WorkerLeaving(0), 100.0)
 
     assert [Spawn(1, 1)] == pool.decide(at(100.0))
-    assert State.DRAINING is pool.records[0].state
+    assert State.DRAINING is pool.members.workers[0].state
     assert Cause.STOPPED == pool.cause_of(0, EXITED)
     assert Kill(0) in pool.decide(at(105.0))
 

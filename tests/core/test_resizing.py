@@ -1,14 +1,16 @@
 """How the pool follows its size and the operator's limits."""
 
+import pytest
 from conversations import SIGKILLED, at, busy, forking_pool, pool_of, running_pool, settled
 from hypothesis import given
 from hypothesis import strategies as st
 
 from prefork.core.actions import Drain, Kill, Spawn
 from prefork.core.events import ConnectionArrived, LimitsChanged, WorkerExited, WorkerReady
+from prefork.core.limits import ScalingLimits
 from prefork.core.pool import Row, Snapshot
-from prefork.core.retiring import surplus
-from prefork.core.scaling import ScalingLimits
+from prefork.core.rollout import surplus
+from prefork.core.snapshot import idle_slot, least_busy_slot
 from prefork.core.states import Cause, State, WorkerRecord
 
 ELASTIC = ScalingLimits(minimum=1, maximum=4, scale_down_delay=10.0)
@@ -49,11 +51,71 @@ def test_without_a_row_of_a_ready_worker_the_size_stays():
     """
     pool = settled(pool_of(ELASTIC), range(1))
 
-    orders = pool.decide(Snapshot(1.0, {}, queued=50))
+    orders = pool.decide(Snapshot(now=1.0, rows={}, queued=50))
 
     assert [] == orders
     assert 1 == pool.target
     assert pool.deadline() == 1.1
+
+
+def test_a_fixed_pool_needs_no_rows():
+    """
+    There is nothing to decide, so nothing is looked at again for it.
+    """
+    pool = running_pool(size=1, timeout=0.0)
+
+    assert [] == pool.decide(Snapshot(now=1.0, rows={}, queued=50))
+    assert pool.deadline() is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "victim"),
+    [
+        ({}, 2),
+        ({2: Row(connections=9)}, 1),
+        ({1: Row(connections=1), 2: Row(connections=9)}, 0),
+        ({0: Row(connections=1), 1: Row(connections=1), 2: Row(connections=1)}, 2),
+        ({0: Row(connections=3, active=1), 1: Row(connections=9), 2: Row(connections=9)}, 2),
+        ({0: Row(active=1), 1: Row(active=1), 2: Row(active=1)}, None),
+    ],
+)
+def test_idle_is_who_has_no_unit_and_of_the_idle_goes_who_holds_fewest_connections(rows, victim):
+    """
+    A connection that is only held keeps nobody busy, but its end costs its client something.
+    """
+    live = [member(slot, State.READY) for slot in range(3)]
+    everybody = {slot: Row() for slot in range(3)} | rows
+
+    assert victim == idle_slot(live, everybody)
+
+
+@pytest.mark.parametrize(
+    ("rows", "victim"),
+    [
+        ([Row(active=3), Row(active=2, connections=9), Row(active=2, connections=8)], 2),
+        ([Row(active=1, connections=99), Row(active=2), Row(active=2)], 0),
+        ([Row(active=1), Row(active=1), Row(is_known=False)], 1),
+        ([Row(is_known=False)] * 3, None),
+    ],
+)
+def test_the_least_busy_worker_has_fewest_units_then_fewest_connections(rows, victim):
+    """
+    One that has never reported what it holds is not judged.
+    """
+    live = [member(slot, State.READY) for slot in range(3)]
+
+    assert victim == least_busy_slot(live, dict(enumerate(rows)))
+
+
+def test_connections_that_are_only_held_are_no_demand():
+    """
+    Ten idle keep-alive connections want no second worker.
+    """
+    pool = settled(pool_of(ELASTIC), range(1))
+
+    pool.decide(at(1.0, {0: Row(connections=10, accepted=10)}))
+
+    assert 1 == pool.target
 
 
 def test_the_highest_idle_worker_retires():
@@ -149,7 +211,7 @@ def test_the_surplus_is_exact_and_never_a_busy_one_before_an_idle_one(workers, t
     live = [member(slot, state) for slot, (state, _) in enumerate(workers)]
     rows = {slot: Row(active=active) for slot, (_, active) in enumerate(workers)}
 
-    leaving = surplus(live, rows, target)
+    leaving = [record.slot for record in surplus(live, rows, target)]
 
     assert max(len(live) - target, 0) == len(set(leaving)) == len(leaving)
     busy_ones = {

@@ -4,8 +4,8 @@ import pytest
 from conversations import EXITED, SIGKILLED, at, busy, fixed, forking_pool, pool_of, running_pool
 
 from prefork.core.actions import Drain, Kill, Nudge, Spawn, StopListening
-from prefork.core.events import StopRequested, WorkerExited, WorkerReady
-from prefork.core.states import MOLD, Cause, ServerState
+from prefork.core.events import ForkRefused, MoldReady, StopRequested, WorkerExited, WorkerReady
+from prefork.core.states import Cause, Mold, ServerState
 
 
 def test_a_graceful_stop_closes_the_door_then_waits_for_those_in_the_queue():
@@ -73,7 +73,7 @@ def test_the_mold_and_those_still_starting_go_too():
 
     orders = pool.decide(at(10.01))
 
-    assert {Drain(MOLD), Drain(0), Kill(1)} == set(orders)
+    assert {Drain(Mold(1)), Drain(0), Kill(1)} == set(orders)
 
 
 def test_one_patience_covers_both_phases():
@@ -123,7 +123,7 @@ def test_a_second_request_at_once_kills_everybody():
 
     pool.apply(StopRequested(at_once=True), 10.02)
 
-    assert {Kill(MOLD), Kill(0), Kill(1)} == set(pool.decide(at(10.02)))
+    assert {Kill(Mold(1)), Kill(0), Kill(1)} == set(pool.decide(at(10.02)))
 
 
 def test_a_second_graceful_request_changes_nothing():
@@ -202,7 +202,10 @@ def test_the_totals_tell_what_became_of_everybody():
     )
 
 
-@pytest.mark.parametrize("event", [WorkerReady(7), WorkerExited(7, EXITED)])
+@pytest.mark.parametrize(
+    "event",
+    [WorkerReady(7), WorkerExited(7, EXITED), MoldReady(1), ForkRefused(2, "threads")],
+)
 def test_an_event_about_nobody_is_a_bug_and_says_so(event):
     """
     The shell broke its promise: KeyError, never handled.

@@ -6,8 +6,8 @@ import pytest
 
 from prefork.core.actions import Drain, Kill
 from prefork.core.events import WorkerReady
+from prefork.core.lifecycle import TRANSITIONS, advance
 from prefork.core.states import State, WorkerRecord
-from prefork.core.transitions import TRANSITIONS, advance
 
 
 def record(state: State) -> WorkerRecord:
