@@ -1,4 +1,4 @@
-"""What the tests say to a pool, in short."""
+"""Short forms of what the tests send to a pool."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Limits that nobody has chosen follow what the workers turn out to be."""
+"""Automatic limits follow what the workers turn out to be."""
 
 import pytest
 from conversations import at, pool_of
@@ -15,7 +15,7 @@ def maximum_of(pool, now=1.0):
 
 
 @pytest.mark.parametrize(("is_loop", "maximum"), [(True, 2), (False, 8), (None, 8)])
-def test_the_first_worker_tells_how_many_there_may_be(is_loop, maximum):
+def test_the_kind_of_the_first_worker_decides_how_many_there_may_be(is_loop, maximum):
     """
     An event loop wants one worker for each CPU, whatever the start has assumed.
     """
@@ -42,7 +42,7 @@ def test_the_mold_knows_it_before_any_worker():
 
 def test_a_minimum_is_never_above_the_maximum():
     """
-    A minimum that somebody has set gives way to what the kind allows.
+    A minimum that was set gives way to what the kind allows.
     """
     limits = ScalingLimits(minimum=4, maximum=8, automatic=AutomaticMaximum(8, 2))
     pool = pool_of(limits)

@@ -50,7 +50,7 @@ def test_a_connection_without_a_unit_in_progress_is_no_hang():
 
 def test_a_worker_that_recovers_while_it_is_inspected_is_killed_all_the_same():
     """
-    The incident says that it was killed; what hung once hangs again.
+    The incident records that it was killed; what hung once hangs again.
     """
     pool = running_pool(size=1, timeout=2.0)
     pool.decide(at(7.0, {0: busy(since=5.0)}))
@@ -73,7 +73,7 @@ def test_an_incident_that_cannot_be_recorded_does_not_save_the_worker():
     assert Kill(0) in pool.decide(at(deadline))
 
 
-def test_an_incident_of_a_worker_that_is_gone_says_nothing_about_its_successor():
+def test_an_incident_of_a_worker_that_is_gone_does_not_concern_its_successor():
     """
     It died by itself while it was inspected; the next in its slot is not harmed.
     """
@@ -144,7 +144,7 @@ def test_no_timeout_means_for_ever(now):
     assert pool.deadline() is None
 
 
-def test_a_wake_up_is_planned_for_the_first_moment_that_somebody_could_hang():
+def test_a_wake_up_is_planned_for_the_first_moment_at_which_a_worker_could_hang():
     """
     Busy: from its start. Idle: nothing begun after this look can be overdue earlier.
     """

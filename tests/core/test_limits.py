@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.core.limits import AutomaticMaximum, accept_mode, automatic_maximum
+from prefork.core.limits import (
+    AutomaticMaximum,
+    accept_mode,
+    accept_mode_of_kind,
+    automatic_maximum,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,10 +45,8 @@ def test_an_automatic_maximum_is_a_size_that_the_platform_can_have(cpus, most):
     assert most is None or maximum.blocking <= most
 
 
-def mode(setting="auto", listeners=1, program=False, loop=False, wakes_one=True):
-    return accept_mode(
-        setting, listeners, is_program=program, is_loop=loop, kernel_wakes_one=wakes_one
-    )
+def mode(setting="auto", listeners=1, *, program=False, wakes_one=True):
+    return accept_mode(setting, listeners, is_program=program, kernel_wakes_one=wakes_one)
 
 
 @pytest.mark.parametrize(
@@ -51,13 +54,10 @@ def mode(setting="auto", listeners=1, program=False, loop=False, wakes_one=True)
     [
         ("blocking", mode()),
         ("exclusive", mode(listeners=2)),
-        ("exclusive", mode(loop=True)),
         ("mutex", mode(wakes_one=False)),
-        ("mutex", mode(wakes_one=False, loop=True)),
+        ("mutex", mode(listeners=2, wakes_one=False)),
         ("mutex", mode("mutex")),
-        ("mutex", mode("mutex", loop=True)),
-        ("blocking", mode("blocking", listeners=2)),
-        ("exclusive", mode("blocking", loop=True)),
+        ("blocking", mode("blocking", 2)),
         ("exclusive", mode("exclusive", wakes_one=False)),
         ("program", mode(program=True)),
         ("program", mode("mutex", program=True)),
@@ -65,9 +65,26 @@ def mode(setting="auto", listeners=1, program=False, loop=False, wakes_one=True)
 )
 def test_how_workers_accept(expected, actual):
     """
-    What was set, but for what an event loop or a foreign program cannot do; else what is best.
+    What was set, but for a foreign program, which accepts in its own way; else what is best.
     """
     assert expected == actual
+
+
+@pytest.mark.parametrize(
+    ("chosen", "is_loop", "expected"),
+    [
+        ("blocking", True, "exclusive"),
+        ("blocking", False, "blocking"),
+        ("exclusive", True, "exclusive"),
+        ("mutex", True, "mutex"),
+        ("program", False, "program"),
+    ],
+)
+def test_an_event_loop_does_not_block_in_accept(chosen, is_loop, expected):
+    """
+    That is known only once the kind is.
+    """
+    assert expected == accept_mode_of_kind(chosen, is_loop=is_loop)
 
 
 @given(
@@ -76,12 +93,12 @@ def test_how_workers_accept(expected, actual):
     st.booleans(),
     st.booleans(),
 )
-def test_an_event_loop_never_blocks_in_accept(setting, listeners, program, wakes_one):
+def test_every_way_to_accept_is_resolved(setting, listeners, program, wakes_one):
     """
-    Whatever is set, and whatever the system can do.
+    Whatever is set, and whatever the system can do: no ``auto``, and no loop that blocks.
     """
-    chosen = mode(setting, listeners, program, True, wakes_one)
+    chosen = mode(setting, listeners, program=program, wakes_one=wakes_one)
 
-    assert chosen != "blocking"
     assert chosen != "auto"
     assert program is (chosen == "program")
+    assert accept_mode_of_kind(chosen, is_loop=True) != "blocking"

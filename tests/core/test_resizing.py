@@ -32,7 +32,7 @@ def test_a_waiting_client_gets_a_worker_before_the_old_ones_are_free():
     assert decision.inputs["queued"] == 1
 
 
-def test_an_arrival_that_nobody_can_count_starts_the_first_worker():
+def test_an_arrival_that_cannot_be_counted_starts_the_first_worker():
     """
     On demand, and the depth of the queue is unknown: the wake-up itself is the client.
     """
@@ -79,9 +79,9 @@ def test_a_fixed_pool_needs_no_rows():
         ({0: Row(active=1), 1: Row(active=1), 2: Row(active=1)}, None),
     ],
 )
-def test_idle_is_who_has_no_unit_and_of_the_idle_goes_who_holds_fewest_connections(rows, victim):
+def test_of_the_idle_workers_the_one_that_holds_fewest_connections_goes_first(rows, victim):
     """
-    A connection that is only held keeps nobody busy, but its end costs its client something.
+    A connection that is only held makes no worker busy, but its end costs its client something.
     """
     live = [member(slot, State.READY) for slot in range(3)]
     everybody = {slot: Row() for slot in range(3)} | rows
@@ -139,7 +139,7 @@ def test_the_highest_idle_worker_retires():
 
 def test_a_shrinking_target_needs_no_victim_if_a_worker_is_missing_anyway():
     """
-    A worker died, its successor is not ordered before the target falls: nobody else goes.
+    A worker died, its successor is not ordered before the target falls: no other worker goes.
     """
     pool = settled(pool_of(ELASTIC), range(1))
     pool.decide(at(1.0, queued=1))
@@ -179,7 +179,7 @@ def test_lower_limits_end_the_surplus_at_once_the_useless_first():
     assert 1 == pool.target
 
 
-def test_a_pool_scaled_to_nobody_and_back():
+def test_a_pool_scaled_to_zero_and_back():
     """
     0 is a size like any other, and the mold waits for the next one.
     """
@@ -206,7 +206,7 @@ def member(slot, state):
 )
 def test_the_surplus_is_exact_and_never_a_busy_one_before_an_idle_one(workers, target):
     """
-    As many go as are too many, and whoever stays is worth at least as much.
+    As many go as are too many, and those that stay are worth at least as much.
     """
     live = [member(slot, state) for slot, (state, _) in enumerate(workers)]
     rows = {slot: Row(active=active) for slot, (_, active) in enumerate(workers)}

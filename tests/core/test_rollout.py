@@ -65,7 +65,7 @@ def reloads(pool):
     return [it.why for it in pool.journal if it.kind == "reload"]
 
 
-def test_a_reload_starts_one_worker_of_a_new_generation_and_asks_nobody_to_leave():
+def test_a_reload_starts_one_worker_of_a_new_generation_and_drains_none():
     """
     It is on trial; the old generation goes on, and its dead are replaced by its own.
     """
@@ -150,7 +150,7 @@ def test_a_larger_surge_replaces_several_at_a_time():
 
 def test_with_no_worker_wanted_the_first_one_shows_that_the_new_generation_works():
     """
-    On demand nobody is replaced: the canary goes, and the generation is the current one.
+    On demand no worker is replaced: the canary goes, and the generation is the current one.
     """
     pool = pool_of(ScalingLimits(minimum=0, maximum=2), soak=1.0)
     orders_of(pool, at(0.0))
@@ -201,7 +201,7 @@ def test_a_new_generation_whose_first_worker_fails_is_rolled_back(events):
 
 def test_the_reason_of_a_roll_back_is_the_first_trouble():
     """
-    What the target's import said, not that its process ended then.
+    The error of the target's import, not that its process ended then.
     """
     pool = reloading()
     orders_of(pool, at(10.0))
@@ -320,7 +320,7 @@ def test_a_first_worker_waits_until_a_superseded_one_has_made_room():
     assert 2 == len(pool.members.live())
 
 
-def test_a_worker_of_a_superseded_generation_that_dies_concerns_nobody():
+def test_a_worker_of_a_superseded_generation_that_dies_is_no_failed_start():
     """
     Nothing is started of its generation any more: there is no next attempt to put off.
     """
@@ -445,7 +445,7 @@ def test_lower_limits_count_during_a_roll_too():
 
 def test_a_stop_ends_a_roll():
     """
-    Everybody goes, of both generations; nothing new is started of the new one.
+    Workers of both generations leave; nothing is started of the new one.
     """
     pool = reloading(size=1)
     pool.apply(StopRequested(), 10.0)
@@ -464,7 +464,7 @@ def member(slot, state, generation):
     st.lists(st.tuples(st.sampled_from([State.STARTING, State.READY]), st.integers(1, 2))),
     st.integers(0, 12),
 )
-def test_who_is_replaced_is_out_of_date_and_never_needed(workers, target):
+def test_a_replaced_worker_is_outdated_and_never_needed(workers, target):
     """
     As many ready ones stay as the target promises, if there were as many.
     """

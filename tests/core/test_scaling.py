@@ -98,9 +98,9 @@ def test_the_pool_grows_in_doubling_steps_that_are_a_moment_apart():
     assert [2, 2, 4, 4, 8, 8, 16, 16, 32, 32, 61, 61] == targets[:12]
 
 
-def test_the_first_step_from_nobody_is_taken_at_once():
+def test_the_first_step_from_zero_is_taken_at_once():
     """
-    An empty pool does not wait for the pace: its first client has nobody.
+    An empty pool does not wait for the pace: no worker serves its first client.
     """
     size = Scaling(limits(minimum=0, scale_down_delay=0.0), 0.0)
     size.look(look(1.0, queued=1))
@@ -204,7 +204,7 @@ def test_the_next_look_is_when_something_can_have_changed(seen, next_look):
 
 def test_without_spare_workers_nothing_happens_unnoticed_at_rest():
     """
-    Who finds nobody idle waits in the queue, and that wakes the arbiter: no look is needed.
+    A client that finds no idle worker waits in the queue, which wakes the arbiter.
     """
     size = Scaling(limits(spare=0), 0.0)
 

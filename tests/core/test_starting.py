@@ -1,4 +1,4 @@
-"""Who is started, where and when."""
+"""Which processes are started, where and when."""
 
 import pytest
 from conversations import (

@@ -16,7 +16,7 @@ def simulation(minimum: int, maximum: int, *, boot: float = 0.005, **scaling) ->
 
 def test_a_step_of_held_connections_is_served_within_a_second():
     """
-    From 0 to 8 held connections with a light boot: everybody is served, in four steps.
+    From 0 to 8 held connections with a light boot: each is served, in four steps.
     """
     server = simulation(1, 8)
     server.run(5.0)
@@ -141,7 +141,7 @@ def test_one_long_request_on_the_only_worker_does_not_block_the_next_client(spar
 
 def test_scale_to_zero_and_back():
     """
-    No worker while nobody is there; the first client has one after the boot; later it goes.
+    No worker without a client; the first client has one after the boot; later it goes.
     """
     server = simulation(0, 4, scale_down_delay=5.0)
     server.run(10.0)
@@ -175,7 +175,7 @@ def test_a_pool_at_rest_sleeps():
 
 def test_a_fixed_pool_neither_looks_nor_watches():
     """
-    With minimum and maximum the same, load changes nothing and wakes nobody.
+    With minimum and maximum the same, load changes nothing and wakes no process.
     """
     server = simulation(4, 4)
     server.run(1.0)

@@ -68,7 +68,7 @@ def flooded():
     log, watch = SlowLog(), Watch()
     printing = Printing(log, watch, time.monotonic)
     for slot in range(3):
-        child = SimpleNamespace(slot=slot, generation=1, pid=100 + slot)
+        child = SimpleNamespace(slot=slot, key=slot, generation=1, pid=100 + slot)
         printing.add(child, [Output("stdout", Flood(slot))])
     return log, watch, printing
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from prefork.cli.server import resolved, server_parser
+from prefork.core.limits import AutomaticMaximum
 from prefork.errors import HandlerError
 from prefork.kinds import targets as handlers
 from prefork.kinds.shapes import KINDS, check_accept, check_addresses
@@ -65,9 +66,10 @@ def _loaded(settings: Settings) -> handlers.Handler:
 
 def _for_kind(settings: Settings, kind: str) -> Settings:
     """Return ``settings`` with the limits that ``workers = auto`` has for ``kind``."""
-    if settings.loop_maximum is None or not KINDS[kind].event_loop:
+    if settings.loop_maximum is None:
         return settings
-    return replace(settings, maximum=settings.loop_maximum)
+    automatic = AutomaticMaximum(settings.maximum, settings.loop_maximum)
+    return replace(settings, maximum=automatic.of(is_loop=KINDS[kind].event_loop))
 
 
 def _text(effective: Resolved, handler: handlers.Handler) -> str:

@@ -35,24 +35,30 @@ def automatic_maximum(cpus: int, most: int | None = None) -> AutomaticMaximum:
     return AutomaticMaximum(blocking, event_loop)
 
 
-def accept_mode(
-    setting: str, listeners: int, *, is_program: bool, is_loop: bool, kernel_wakes_one: bool
-) -> str:
+def accept_mode(setting: str, listeners: int, *, is_program: bool, kernel_wakes_one: bool) -> str:
     """Return how workers accept: ``blocking``, ``exclusive``, ``mutex`` or ``program``.
 
     For one listener nothing is cheaper or fairer than to block in accept(2); for several,
-    workers must wait for all at once, as event loops do anyway.  Where the system does not wake
-    one worker at a time, and where a blocked worker would not learn of the arbiter's death, they
-    take turns by a mutex.  Measured in the decision record on accepting.  A program of somebody
-    else's accepts in its own way.
+    workers must wait for all at once.  Where the system does not wake one worker at a time, and
+    where a blocked worker would not learn of the arbiter's death, they take turns by a mutex.
+    Measured in the decision record on accepting.  A foreign program accepts in its own way, and
+    gets listeners that block, as systemd hands them over.
     """
     if is_program:
         return "program"
     if setting != "auto":
-        return "exclusive" if is_loop and setting == "blocking" else setting
+        return setting
     if not kernel_wakes_one:
         return "mutex"
-    return "blocking" if listeners == 1 and not is_loop else "exclusive"
+    return "blocking" if listeners == 1 else "exclusive"
+
+
+def accept_mode_of_kind(mode: str, *, is_loop: bool) -> str:
+    """Return how workers of a kind accept where ``mode`` was chosen before it was known.
+
+    An event loop cannot block in accept(2): it waits in its own selector.
+    """
+    return "exclusive" if is_loop and mode == "blocking" else mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

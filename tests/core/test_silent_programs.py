@@ -163,7 +163,7 @@ def test_a_program_is_counted_as_ready_at_most_once_and_only_if_silent(history, 
 
 def test_a_stop_at_once_kills_a_healthy_program_without_abort():
     """
-    Only what hangs has something to tell.
+    Only stacks of a hung process are of use.
     """
     pool = serving()
 
