@@ -46,7 +46,7 @@ class Children:
         self.scoreboard = scoreboard
         self._selector = selector
         self._log = log
-        self._birth = birth
+        self._births = {1: birth}  #: by generation
         self._serials = count()  # of orders to molds
         self.news = News(pool, scoreboard, log, birth.incidents, platform.now)
         self.programs: Programs | None = None
@@ -55,7 +55,7 @@ class Children:
 
     def start_mold(self, generation: int) -> None:
         """Start the mold of ``generation``."""
-        order = mold_order(self._birth, generation)
+        order = mold_order(self._births[generation], generation)
         self._begin(Mold(generation), lambda: self._platform.spawn(order))
 
     def start(self, slot: int, generation: int, *, fork: bool) -> None:
@@ -66,7 +66,7 @@ class Children:
             mold, order = self.molds[generation], fork_order(slot, generation, next(self._serials))
             self._begin(slot, lambda: self._platform.fork(mold, order))
         else:
-            spawn = worker_order(self._birth, slot, generation)
+            spawn = worker_order(self._births[generation], slot, generation)
             self._begin(slot, lambda: self._platform.spawn(spawn))
 
     def _begin(self, process: Process, start: Callable[[], Child]) -> None:
@@ -263,7 +263,7 @@ class Children:
                 self.news.kind(kind, capacity)
                 self.news.ready(child, kind, capacity, now)
             case messages.NotInherited():
-                self._platform.hand_over(child, b"", self._birth.listeners)
+                self._platform.hand_over(child, b"", self._births[child.generation].listeners)
             case messages.Unsafe(reason):
                 self._pool.apply(ForkRefused(child.generation, reason), now)
             case messages.Failed(pid, reason, traceback):

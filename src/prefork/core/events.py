@@ -56,7 +56,7 @@ class WorkerReady:
 
 @dataclass(frozen=True, slots=True)
 class ProgramRuns:
-    """The process in ``slot`` has become the program, from which nothing may ever be heard."""
+    """The process in ``slot`` has become the program, which may never report anything."""
 
     slot: int
 
@@ -102,14 +102,14 @@ class MoldExited:
 
 @dataclass(frozen=True, slots=True)
 class ProcessSuspended:
-    """Somebody stopped the process (SIGSTOP)."""
+    """The process was stopped by a signal (SIGSTOP)."""
 
     process: Process
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessResumed:
-    """Somebody let the stopped process go on (SIGCONT)."""
+    """The stopped process continues (SIGCONT)."""
 
     process: Process
 

@@ -80,7 +80,7 @@ class FailedStarts:
         return self.moments[-1] + self.limits.max_delay if moment is None else moment
 
     def are_too_many(self, now: float) -> bool:
-        """Tell whether so many starts failed lately that it makes no sense to go on."""
+        """Return whether so many starts failed lately that it makes no sense to go on."""
         return next_attempt(self.moments, now, self.limits) is None
 
 
@@ -201,7 +201,7 @@ class Members:
         return [record for record in self.capacity() if record.generation != number]
 
     def could_serve(self, target: int) -> bool:
-        """Tell whether the server does what it should: it serves, or it could at once."""
+        """Return whether the server does what it should: it serves, or it could at once."""
         if self.serving.ever_ready or target:
             return self.serving.ever_ready
         return self.serving.can_start_workers

@@ -1,6 +1,6 @@
 """The steps of a process's life, every one of them, and why a process is gone.
 
-Knows no policy: nothing here decides that somebody has to go.
+Knows no policy: nothing here decides that a process has to leave.
 """
 
 from typing import Final
@@ -46,7 +46,7 @@ NUDGE_EVERY: Final = 0.05  #: seconds between the wake-ups of a draining worker 
 #: Signals that only the program's own mistake sends: a crash, even on the way out.
 FAULTS: Final = frozenset({"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT"})
 
-#: Signals that come from somebody else: an operator, a service manager, a test.
+#: Signals that others send: an operator, a service manager, a test.
 FOREIGN: Final = frozenset({"SIGKILL", "SIGTERM"})
 
 
@@ -84,7 +84,8 @@ def note_worker(record: WorkerRecord, event: AboutWorker, now: float, limits: Po
 def doom(record: Record, now: float) -> None:
     """Have a process killed now whose incident is recorded, unless it is on its way already.
 
-    Even if it has recovered: its incident says that it was killed, and what hung once hangs again.
+    Even if it has recovered: its incident records that it was killed, and what hung once hangs
+    again.
     """
     if record.state is not State.KILLED:
         record.kill_at = now
@@ -139,7 +140,7 @@ def retire(record: WorkerRecord, now: float, limits: PoolLimits) -> Action:
 
 
 def may_hold(record: Record, *, early_holders: bool) -> bool:
-    """Tell whether the process may hold units, though perhaps it has not reported them."""
+    """Return whether the process may hold units, though perhaps it has not reported them."""
     if record.state is State.STARTING:
         return early_holders and record.loaded
     return record.state in (State.READY, State.DRAINING)
@@ -162,17 +163,17 @@ def exit_cause(record: Record, status: ExitStatus) -> Cause:
 def is_failed_start(
     record: Record, status: ExitStatus, accepted: int | None, now: float, period: float
 ) -> bool:
-    """Tell whether an exit that nobody asked for means that a new worker would fare no better.
+    """Return whether an exit that was not asked for means that a new worker would fare no better.
 
     So it is when it came before the worker was ready, and when a worker that was ready for less
-    than ``period`` seconds took no connection in its life, unless somebody else ended it.  Where
-    nobody knows what it took, it is a failure unless its exit code reports success.
+    than ``period`` seconds took no connection in its life, unless a signal of others ended it.
+    Where it is unknown what it took, it is a failure unless its exit code reports success.
     """
     if record.leaving_for is Cause.RETIRED:
         return False
     if record.state is State.STARTING:
         return True
-    left = record.state is State.DRAINING and record.leaving_for is None  # nobody asked it to
+    left = record.state is State.DRAINING and record.leaving_for is None  # it was not asked to
     if not (record.state is State.READY or left) or now >= record.ready_at + period:
         return False
     if status.signal in FOREIGN and not status.out_of_memory:
@@ -181,7 +182,7 @@ def is_failed_start(
 
 
 def is_load_failure(record: Record, status: ExitStatus) -> bool:
-    """Tell whether the process ended itself before its target was imported."""
+    """Return whether the process ended itself before its target was imported."""
     if record.leaving_for is Cause.RETIRED:
         return False
     return record.state is State.STARTING and not record.loaded and status.code is not None

@@ -14,7 +14,7 @@ BLOCKING_PER_CPU: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class AutomaticMaximum:
-    """How many workers ``workers = auto`` stands for: which of the two, only the kind tells."""
+    """How many workers ``workers = auto`` stands for: which of the two depends on the kind."""
 
     blocking: int
     event_loop: int
@@ -70,7 +70,7 @@ class ScalingLimits:
     spare: int = 1  #: workers kept ahead of the demand, within the maximum
     scale_down_delay: float = 30.0  #: seconds that a surplus lasts before one worker goes
     capacity: int = 1  #: units that a worker holds at once, as the workers report
-    automatic: AutomaticMaximum | None = None  #: of the maximum; None if it was chosen by somebody
+    automatic: AutomaticMaximum | None = None  #: of the maximum; None if it was chosen
 
     @property
     def is_fixed(self) -> bool:

@@ -33,7 +33,7 @@ def begin(members: Members, limits: PoolLimits) -> str:
 
 
 def advance(members: Members, now: float, journal: Journal) -> bool:
-    """Bring a roll to its next phase, or back; tell whether it has come to its end."""
+    """Bring a roll to its next phase, or back; return whether it has come to its end."""
     new = members.successor
     if new is None:
         return False
@@ -56,7 +56,7 @@ def advance(members: Members, now: float, journal: Journal) -> bool:
 def failure(generation: Generation, now: float) -> str:
     """Return why a generation that replaces another must be rolled back; empty if it need not.
 
-    On trial nothing may go wrong: the old generation works, and nobody waits for the new one.
+    On trial nothing may go wrong: the old generation works, and no client needs the new one.
     Later on it has the patience that every generation has with its failed starts.
     """
     if generation.is_on_trial:
@@ -82,7 +82,7 @@ def to_replace(
 ) -> list[WorkerRecord]:
     """Return the workers of ``outdated`` slots that are to leave now.
 
-    Those that are still starting serve nobody.  Of those that are ready, as many as there are
+    Those that are still starting serve no client.  Of those that are ready, as many as there are
     ready workers beyond the ``target``: lowest slots first, so that a roll follows one order.
     """
     ready = [each for each in live if each.state is State.READY]
@@ -116,7 +116,7 @@ def surplus(
 ) -> list[WorkerRecord]:
     """Return the workers that are to leave at once, so that ``allowed`` remain.
 
-    First go those still starting, for they serve nobody, then the idle ones, then the busy
+    First go those still starting, for they serve no client, then the idle ones, then the busy
     ones; of each those of an ``outdated`` generation, then those that hold fewest connections,
     then the highest slots.
     """

@@ -50,7 +50,7 @@ def next_step(step: int) -> int:
 def idler_limit(mine: int) -> int:
     """Return below how many units a peer is clearly better off with one more than a worker is.
 
-    For workers with an event loop, which all see a new connection: whoever holds ``mine`` units
+    For workers with an event loop, which all see a new connection: one that holds ``mine`` units
     leaves it to a peer that holds nothing, when ``mine`` is two or more, or to one that holds at
     least three less, and a sixteenth.
     """
@@ -172,7 +172,7 @@ class Scaling:
         return bool(look.queued) or look.arrived or rose
 
     def _grown(self, look: Look) -> Change | None:
-        # Nobody serves the first client of an empty pool: it must not wait for a pace.
+        # No worker serves the first client of an empty pool: it must not wait for a pace.
         if self.target and look.now < self._stepped_at + STEP_EVERY:
             return None
         after = self.target + growth(self._level - self.target, self._step)
@@ -214,7 +214,7 @@ class Scaling:
         moments = []
         if now < self._hot_until and self._level < self.limits.maximum:
             moments.append(self._hot_until)
-        # The end of long work wakes nobody; it matters if it leaves a surplus.
+        # The end of long work wakes no process; it matters if it leaves a surplus.
         if look.demand and self.target > wanted(0, self.limits):
             moments.append(now + LOOK_EVERY)
         # Nor does a connection that an idle worker takes before the arbiter wakes, which is how
@@ -235,7 +235,7 @@ class Levels:
     """How many workers were wanted lately: the memory that a surplus is measured against.
 
     The levels of the last ``delay`` seconds, falling, each with the moment until it held.
-    A level holds from one look until the next, for nobody knows when in between it ended; and one
+    A level holds from one look until the next, for it is unknown when in between it ended; and one
     that is followed by a higher one is forgotten, because only the highest matters.
     """
 

@@ -79,7 +79,7 @@ class Stop:
             self.leave()
             return
         self.phase = StopPhase.EMPTYING
-        # The snapshot of now is older than the closing: it cannot tell that the queues are empty.
+        # The snapshot of now is older than the closing: it cannot show that the queues are empty.
         self.next_look = min(now + LOOK_EVERY, self.until)
 
     def _look(self, queued: int | None, now: float) -> None:

@@ -20,7 +20,7 @@ class Row:
     stuck_since: float | None = None  #: its event loop has not gone round since, and should have
     leaving: bool = False  #: it has acknowledged the drain
     accepted: int = 0  #: connections taken so far; only its rising matters
-    is_known: bool = True  #: whether it has ever been reported what it holds
+    is_known: bool = True  #: whether it has ever reported what it holds
 
     @property
     def is_idle(self) -> bool:
@@ -54,7 +54,7 @@ class Look:
     active: int  #: units in progress; connections that are only held ask for no worker
     queued: int | None  #: connections waiting; None is unknown
     accepted: Mapping[int, int]  #: connections each slot has taken
-    can_shrink: bool  #: whether one worker fewer would harm nobody
+    can_shrink: bool  #: whether one worker fewer would be enough
     arrived: bool = False  #: the arbiter was woken by a connection
 
     @property
@@ -74,7 +74,7 @@ def look_at(
 ) -> Look | None:
     """Return what is seen of the demand; None, if nothing is known of some ready worker.
 
-    A lower target harms nobody if a worker is missing anyway, if one is idle, or if there are
+    A lower target is possible if a worker is missing anyway, if one is idle, or if there are
     others, each of which holds up to ``capacity`` units, to take what it would get.
     """
     ready = [record.slot for record in live if record.state is State.READY]
@@ -85,7 +85,7 @@ def look_at(
     spreads = capacity > 1 and sum(row.is_known for row in rows.values()) > 1
     queued = snapshot.queued
     if queued is None and arrived and not idle:
-        queued = 1  # Nobody can count who waits, but the client that woke us found no idle worker.
+        queued = 1  # It cannot be counted, but the client that woke us found no idle worker.
     return Look(
         now=snapshot.now,
         active=sum(row.active for row in rows.values()),
@@ -119,6 +119,6 @@ def least_busy_slot(live: Iterable[WorkerRecord], rows: Mapping[int, Row]) -> in
 
 
 def is_idle(record: WorkerRecord, rows: Mapping[int, Row]) -> bool:
-    """Tell whether the worker is ready and known to have nothing in progress."""
+    """Return whether the worker is ready and known to have nothing in progress."""
     row = rows.get(record.slot)
     return record.state is State.READY and row is not None and row.is_idle

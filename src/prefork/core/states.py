@@ -82,7 +82,7 @@ class ProcessRecord:
     ready_at: float = float("inf")  #: when it first became ready
     loaded: bool = False  #: its target is imported
     leaving_for: Cause | None = None  #: why we asked it to go, or killed it
-    suspended_at: float | None = None  #: when somebody stopped it with SIGSTOP
+    suspended_at: float | None = None  #: when it was stopped with SIGSTOP
     inspected: bool = False  #: an incident was ordered; it is killed in any case
     kill_at: float | None = None  #: it is killed then, if it is still here
     extended_until: float = float("-inf")  #: it has asked for time until then

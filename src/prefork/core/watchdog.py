@@ -1,4 +1,4 @@
-"""Who takes too long: when a process counts as hung, and when its time to leave is up.
+"""Which processes take too long: when a process counts as hung, and when its time to leave is up.
 
 Knows no process and no clock.
 """
@@ -141,7 +141,7 @@ def kill_at(record: Record) -> float | None:
 
 
 def has_left_without_limit(record: Record, row: Row | None) -> bool:
-    """Tell whether a worker that may leave in its own time holds nothing that needs time.
+    """Return whether a worker that may leave in its own time holds nothing that needs time.
 
     A drain is finished when neither a unit nor a connection is left.
     """
@@ -151,14 +151,14 @@ def has_left_without_limit(record: Record, row: Row | None) -> bool:
 
 
 def is_to_be_nudged(record: WorkerRecord, row: Row | None, now: float) -> bool:
-    """Tell whether a draining worker is to be woken again: it has not acknowledged in time."""
+    """Return whether a draining worker is to be woken again: it has not acknowledged in time."""
     if row is not None and row.leaving:
         record.nudge_at = None
     return record.nudge_at is not None and now >= record.nudge_at
 
 
 def _is_watched(record: Record) -> bool:
-    """Tell whether nothing else already limits how long the process may go on as it does."""
+    """Return whether nothing else already limits how long the process may go on as it does."""
     if record.inspected:
         return False
     return record.is_live or (record.state is State.DRAINING and record.kill_at is None)
