@@ -1,12 +1,12 @@
-"""What the tests say to a pool, in short."""
+"""Short forms of what the tests send to a pool."""
 
 from collections.abc import Mapping
 
-from prefork.core.events import TargetLoaded, WorkerReady
+from prefork.core.events import MoldReady, TargetLoaded, WorkerReady
+from prefork.core.limits import ScalingLimits
 from prefork.core.pool import Pool, PoolLimits, Row, Snapshot
 from prefork.core.restart import RestartLimits
-from prefork.core.scaling import ScalingLimits
-from prefork.core.states import MOLD, ExitStatus
+from prefork.core.states import ExitStatus, Mold
 
 SIGKILLED = ExitStatus(signal="SIGKILL")
 SIGSEGVED = ExitStatus(signal="SIGSEGV")
@@ -28,7 +28,7 @@ def busy(since: float, *, leaving: bool = False) -> Row:
 def at(now: float, rows: Mapping[int, Row] | None = None, *, queued: int | None = 0) -> Snapshot:
     """A look at ``now``; whoever is not in ``rows`` is idle."""
     everybody = {slot: IDLE for slot in range(20)}
-    return Snapshot(now, everybody | dict(rows or {}), queued)
+    return Snapshot(now=now, rows=everybody | dict(rows or {}), queued=queued)
 
 
 def limits_of(scaling: ScalingLimits, **limits) -> PoolLimits:
@@ -49,8 +49,8 @@ def forking_pool(size: int = 2, **limits) -> Pool:
     """A fixed pool of forked workers, all of them ready and idle at 0.0, and their mold."""
     pool = pool_of(fixed(size), fork=True, **limits)
     pool.decide(at(0.0))
-    pool.apply(TargetLoaded(MOLD), 0.0)
-    pool.apply(WorkerReady(MOLD), 0.0)
+    pool.apply(TargetLoaded(Mold(1)), 0.0)
+    pool.apply(MoldReady(1), 0.0)
     return settled(pool, range(size))
 
 

@@ -25,10 +25,10 @@ class SimulatedWorker:
         return self.ready and not self.leaving and self.busy_since is None
 
     def row(self) -> Row:
-        busy = self.busy_since is not None
+        busy = int(self.busy_since is not None)
         return Row(
-            connections=int(busy),
-            active=int(busy),
+            connections=busy,
+            active=busy,
             busy_since=self.busy_since,
             leaving=self.leaving,
             accepted=self.accepted,
@@ -88,7 +88,7 @@ class Simulation:
         if event is not None:
             self.pool.apply(event, self.now)
         rows = {slot: worker.row() for slot, worker in self.workers.items()}
-        for action in self.pool.decide(Snapshot(self.now, rows, len(self.queue))):
+        for action in self.pool.decide(Snapshot(now=self.now, rows=rows, queued=len(self.queue))):
             self._perform(action)
         self._measure()
         deadline = self.pool.deadline()
@@ -104,7 +104,7 @@ class Simulation:
             self.targets.append((self.now, self.pool.target))
 
     def _live(self) -> int:
-        states = [record.state for record in self.pool.records.values()]
+        states = [record.state for record in self.pool.members.workers.values()]
         return states.count(State.STARTING) + states.count(State.READY)
 
     def _perform(self, action: Action) -> None:

@@ -1,16 +1,16 @@
-"""Programs that may serve before they say so, and pools that cannot know what they hold."""
+"""Programs that may serve before they report ready, or that never report what they hold."""
 
 import pytest
 from conversations import at, pool_of
 
 from prefork.core.actions import Drain, Kill
 from prefork.core.events import StopRequested, TargetLoaded, WorkerLeaving, WorkerReady
-from prefork.core.scaling import ScalingLimits
+from prefork.core.limits import ScalingLimits
 from prefork.core.snapshot import Row
 
 
 @pytest.mark.parametrize(("early", "order"), [(True, Drain(0)), (False, Kill(0))])
-def test_who_may_hold_something_before_it_is_ready_is_asked_to_leave(early, order):
+def test_a_worker_that_may_hold_something_before_it_is_ready_is_drained(early, order):
     """
     At the end of the server; anybody else that starts holds nothing, and is killed.
     """
@@ -24,9 +24,9 @@ def test_who_may_hold_something_before_it_is_ready_is_asked_to_leave(early, orde
     assert order in orders
 
 
-def test_the_queues_have_half_of_the_time_and_who_drains_the_other():
+def test_the_queues_have_half_of_the_time_and_draining_workers_the_other():
     """
-    A queue that never runs empty takes nobody the time to finish.
+    A queue that never runs empty leaves workers the time to finish.
     """
     pool = pool_of(ScalingLimits(minimum=1, maximum=1), graceful_timeout=10.0)
     pool.decide(at(0.0))
@@ -42,7 +42,7 @@ def test_the_queues_have_half_of_the_time_and_who_drains_the_other():
     assert ([Drain(0)], [Kill(0)]) == (half, end)
 
 
-def test_a_worker_that_says_nothing_of_its_units_is_not_taken_for_idle():
+def test_a_worker_that_has_never_reported_its_units_is_not_idle():
     """
     No data, no decision: such a pool only grows; other limits it obeys.
     """
@@ -58,7 +58,7 @@ def test_a_worker_that_says_nothing_of_its_units_is_not_taken_for_idle():
     assert [] == orders
 
 
-def test_who_leaves_as_soon_as_it_is_ready_is_counted_as_a_failed_start():
+def test_leaving_as_soon_as_it_is_ready_is_a_failed_start():
     """
     Otherwise it would be replaced at full speed, while it takes its time to end.
     """

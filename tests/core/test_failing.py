@@ -17,19 +17,21 @@ from conversations import (
 
 from prefork.core.actions import Kill, Spawn
 from prefork.core.events import (
+    LimitsChanged,
     LoadFailed,
+    MoldExited,
     SpawnFailed,
     StopRequested,
     TargetLoaded,
     WorkerExited,
     WorkerReady,
 )
-from prefork.core.states import MOLD, ExitStatus
+from prefork.core.states import ExitStatus, Mold
 
 
 def test_after_a_failed_start_one_worker_tries_alone_and_the_others_follow_its_success():
     """
-    Backoff, then one attempt after another; success, once believed, clears the failures.
+    Backoff, then one attempt after another; success, once confirmed, clears the failures.
     """
     pool = pool_of(fixed(3))
     pool.decide(at(0.0))
@@ -52,7 +54,7 @@ def test_after_a_failed_start_one_worker_tries_alone_and_the_others_follow_its_s
 
 def test_workers_that_die_as_soon_as_they_are_ready_do_not_clear_one_anothers_failures():
     """
-    Ready is believed only after a while: two that crash by turns are backed off all the same.
+    Ready is confirmed only after a while: two that crash by turns are backed off all the same.
     """
     pool = pool_of(fixed(2))
     now, attempts = 0.0, []
@@ -87,7 +89,7 @@ def fail_until_the_end(pool, fail) -> float:
 @pytest.mark.parametrize("size", [1, 4])
 def test_workers_that_keep_failing_end_the_server_with_3(size):
     """
-    So many failed attempts within the period and nobody left: give up.
+    So many failed attempts within the period and no worker left: give up.
     """
     pool = pool_of(fixed(size), restart=IMPATIENT)
 
@@ -143,7 +145,7 @@ def test_workers_that_are_ready_and_die_without_a_connection_end_the_server_too(
 )
 def test_what_counts_as_a_failed_start_of_a_ready_worker(status, accepted, ready_for, waits):
     """
-    An early death without any connection that nobody else caused.
+    An early death without any connection that came from no signal of others.
     """
     pool = running_pool(size=1)
 
@@ -154,7 +156,7 @@ def test_what_counts_as_a_failed_start_of_a_ready_worker(status, accepted, ready
 
 def test_with_a_ready_worker_left_the_server_goes_on_as_slowly_as_it_may():
     """
-    Giving up would end those who serve: instead an attempt every max_delay.
+    Giving up would end the workers that serve: instead an attempt every max_delay.
     """
     pool = running_pool(size=2, restart=IMPATIENT)
     pool.apply(WorkerExited(1, SIGKILLED, 1), 1.0)
@@ -181,7 +183,7 @@ def test_with_a_ready_worker_left_the_server_goes_on_as_slowly_as_it_may():
 )
 def test_a_target_that_cannot_be_loaded_ends_the_server_with_4(event):
     """
-    Nobody was ever ready and the target is the reason: the others are killed at once.
+    No worker was ever ready and the target is the reason: the others are killed at once.
     """
     pool = pool_of(fixed(2))
     pool.decide(at(0.0))
@@ -201,9 +203,9 @@ def test_a_mold_that_cannot_load_the_target_ends_the_server_with_4():
     pool = pool_of(fixed(2), fork=True)
     pool.decide(at(0.0))
 
-    pool.apply(LoadFailed(MOLD, "SyntaxError"), 1.0)
+    pool.apply(LoadFailed(Mold(1), "SyntaxError"), 1.0)
     pool.decide(at(1.0))
-    pool.apply(WorkerExited(MOLD, FAILED), 1.1)
+    pool.apply(MoldExited(1, FAILED), 1.1)
 
     assert pool.finished
     assert 4 == pool.exit_status
@@ -212,7 +214,7 @@ def test_a_mold_that_cannot_load_the_target_ends_the_server_with_4():
 @pytest.mark.parametrize(
     "status", [SIGSEGVED, SIGKILLED], ids=["a fault", "somebody else's signal"]
 )
-def test_a_signal_during_the_import_is_a_failed_start_and_says_nothing_of_the_target(status):
+def test_a_signal_during_the_import_is_a_failed_start_and_no_load_failure(status):
     """
     Only an exit of its own, or its own word, means that the target cannot be loaded.
     """
@@ -255,3 +257,30 @@ def test_a_stop_that_was_asked_for_is_not_turned_into_a_failure():
 
     assert pool.finished
     assert 0 == pool.exit_status
+
+
+def test_a_process_that_was_killed_before_it_existed_is_no_failed_start():
+    """
+    Its order failed when it was not wanted any more.
+    """
+    pool = pool_of(fixed(2))
+    pool.decide(at(0.0))
+    pool.apply(LimitsChanged(1, 1), 0.1)
+    pool.decide(at(0.1))
+
+    pool.apply(SpawnFailed(1, "the mold died before it forked the worker"), 0.2)
+
+    assert "restart" not in [it.kind for it in pool.journal]
+
+
+def test_the_server_gives_up_once():
+    """
+    A second worker that cannot load the target changes nothing.
+    """
+    pool = pool_of(fixed(2))
+    pool.decide(at(0.0))
+
+    pool.apply(LoadFailed(0, "SyntaxError"), 1.0)
+    pool.apply(LoadFailed(1, "SyntaxError"), 1.0)
+
+    assert ["stop"] == [it.kind for it in pool.journal]

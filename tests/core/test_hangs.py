@@ -7,13 +7,15 @@ from prefork.core.actions import Drain, Inspect, Kill, Nudge, Spawn
 from prefork.core.events import (
     IncidentRecorded,
     LimitsChanged,
+    MoldExited,
+    MoldReady,
+    ProcessResumed,
+    ProcessSuspended,
     WorkerExited,
-    WorkerReady,
-    WorkerResumed,
-    WorkerSuspended,
 )
-from prefork.core.scaling import ScalingLimits
-from prefork.core.states import MOLD, Cause
+from prefork.core.limits import ScalingLimits
+from prefork.core.snapshot import Row
+from prefork.core.states import Cause, Mold
 
 
 def test_a_worker_busy_for_too_long_is_inspected_then_killed_and_replaced():
@@ -37,9 +39,18 @@ def test_a_worker_busy_for_too_long_is_inspected_then_killed_and_replaced():
     assert "hang" == pool.journal[-1].kind
 
 
+def test_a_connection_without_a_unit_in_progress_is_no_hang():
+    """
+    A keep-alive connection may be idle for as long as its client likes.
+    """
+    pool = running_pool(size=1, timeout=2.0)
+
+    assert [] == pool.decide(at(100.0, {0: Row(connections=1, busy_since=5.0)}))
+
+
 def test_a_worker_that_recovers_while_it_is_inspected_is_killed_all_the_same():
     """
-    The incident says that it was killed; what hung once hangs again.
+    The incident records that it was killed; what hung once hangs again.
     """
     pool = running_pool(size=1, timeout=2.0)
     pool.decide(at(7.0, {0: busy(since=5.0)}))
@@ -62,7 +73,7 @@ def test_an_incident_that_cannot_be_recorded_does_not_save_the_worker():
     assert Kill(0) in pool.decide(at(deadline))
 
 
-def test_an_incident_of_a_worker_that_is_gone_says_nothing_about_its_successor():
+def test_an_incident_of_a_worker_that_is_gone_does_not_concern_its_successor():
     """
     It died by itself while it was inspected; the next in its slot is not harmed.
     """
@@ -81,11 +92,11 @@ def test_a_suspended_worker_is_hung_after_the_timeout_even_if_idle():
     SIGSTOP counts like a unit of work; SIGCONT in time forgets it.
     """
     pool = running_pool(size=2, timeout=2.0)
-    pool.apply(WorkerSuspended(0), 5.0)
-    pool.apply(WorkerSuspended(1), 5.0)
+    pool.apply(ProcessSuspended(0), 5.0)
+    pool.apply(ProcessSuspended(1), 5.0)
     pool.decide(at(5.0))
 
-    pool.apply(WorkerResumed(1), 6.0)
+    pool.apply(ProcessResumed(1), 6.0)
     pool.decide(at(6.0))
 
     assert pool.deadline() == 7.0
@@ -117,7 +128,7 @@ def test_a_mold_that_does_not_become_ready_is_a_hang_too():
     pool = pool_of(fixed(1), fork=True, boot_timeout=60.0)
     pool.decide(at(0.0))
 
-    assert [Inspect(MOLD)] == pool.decide(at(60.0))
+    assert [Inspect(Mold(1))] == pool.decide(at(60.0))
 
 
 @pytest.mark.parametrize("now", [1e3, 1e9])
@@ -133,7 +144,7 @@ def test_no_timeout_means_for_ever(now):
     assert pool.deadline() is None
 
 
-def test_a_wake_up_is_planned_for_the_first_moment_that_somebody_could_hang():
+def test_a_wake_up_is_planned_for_the_first_moment_at_which_a_worker_could_hang():
     """
     Busy: from its start. Idle: nothing begun after this look can be overdue earlier.
     """
@@ -152,7 +163,7 @@ def test_an_idle_mold_is_never_looked_at():
     A ready mold has nothing to be late with.
     """
     pool = settled(pool_of(ScalingLimits(minimum=0, maximum=1), fork=True), range(0))
-    pool.apply(WorkerReady(MOLD), 1.0)
+    pool.apply(MoldReady(1), 1.0)
 
     pool.decide(at(1.0))
 
@@ -186,13 +197,13 @@ def test_a_hung_mold_is_replaced_and_its_workers_go_on():
     A suspended mold is killed like a worker, and started again.
     """
     pool = forking_pool(size=1, timeout=2.0)
-    pool.apply(WorkerSuspended(MOLD), 1.0)
+    pool.apply(ProcessSuspended(Mold(1)), 1.0)
     inspection = pool.decide(at(3.0))
-    pool.apply(IncidentRecorded(MOLD), 3.1)
+    pool.apply(IncidentRecorded(Mold(1)), 3.1)
 
     killed = pool.decide(at(3.1))
-    pool.apply(WorkerExited(MOLD, SIGKILLED), 3.2)
+    pool.apply(MoldExited(1, SIGKILLED), 3.2)
 
-    assert [Inspect(MOLD)] == inspection
-    assert [Kill(MOLD)] == killed
+    assert [Inspect(Mold(1))] == inspection
+    assert [Kill(Mold(1))] == killed
     assert ["StartMold"] == [type(order).__name__ for order in pool.decide(at(3.2))]

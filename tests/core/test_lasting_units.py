@@ -19,7 +19,7 @@ from prefork.core.events import (
     WorkerLeaving,
     WorkerReady,
 )
-from prefork.core.scaling import ScalingLimits
+from prefork.core.limits import ScalingLimits
 from prefork.core.snapshot import Row
 from prefork.core.states import Cause, State
 
@@ -64,7 +64,7 @@ def test_an_idle_loop_can_hang_too():
 
 def test_the_next_beat_that_is_due_is_waited_for():
     """
-    A loop that beats says when it will next; only then it begins to be silent.
+    A loop that beats announces its next beat; only then it begins to be silent.
     """
     pool = running_pool(size=1, timeout=2.0)
 
@@ -73,7 +73,7 @@ def test_the_next_beat_that_is_due_is_waited_for():
     assert 7.5 == pool.deadline()
 
 
-def test_capacity_is_what_the_workers_say():
+def test_capacity_is_what_the_workers_report():
     """
     35 units of workers that hold ten each want four workers; with a spare one five.
     """
@@ -96,7 +96,7 @@ def test_a_surplus_worker_that_is_not_idle_is_drained_without_a_limit():
     (order,) = pool.decide(at(4.0, rows))
 
     assert Drain(1) == order
-    assert pool.records[1].kill_at is None
+    assert pool.members.workers[1].kill_at is None
     leaving = {**rows, 1: holding(1, leaving=True)}
     assert [] == [each for each in pool.decide(at(5_000.0, leaving)) if isinstance(each, Kill)]
 
@@ -114,9 +114,9 @@ def test_a_worker_that_leaves_without_a_limit_is_still_watched():
     assert Inspect(1) in pool.decide(at(35.0, stuck))
 
 
-def test_the_end_of_the_server_limits_those_who_left_before():
+def test_a_stop_limits_the_workers_that_were_draining_without_a_limit():
     """
-    A stop is for everybody, also for who had all the time in the world.
+    A stop concerns every worker, also one that could take all the time it needed.
     """
     pool = elastic(ready=3)
     rows = {0: holding(2), 1: holding(1), 2: holding(2)}
@@ -126,13 +126,13 @@ def test_the_end_of_the_server_limits_those_who_left_before():
     for now in (10.0, 10.1):
         pool.decide(at(now, {**rows, 1: holding(1, leaving=True)}))
 
-    assert 40.0 == pool.records[1].kill_at
+    assert 40.0 == pool.members.workers[1].kill_at
 
 
 @pytest.mark.parametrize("capacity", [1, 10])
 def test_blocking_workers_leave_only_when_they_are_idle(capacity):
     """
-    Where a worker holds one unit, a busy one is never told to go.
+    Where a worker holds one unit, a busy one is never drained.
     """
     pool = elastic(ready=3, capacity=capacity)
     rows = {slot: busy(since=0.9) for slot in range(3)}
@@ -143,7 +143,7 @@ def test_blocking_workers_leave_only_when_they_are_idle(capacity):
     assert bool(orders) == (capacity > 1)
 
 
-def test_who_asks_for_time_gets_it():
+def test_a_worker_that_asks_for_time_gets_it():
     """
     EXTEND_TIMEOUT of a start, of work and of an end: nothing is overdue before.
     """
@@ -155,7 +155,7 @@ def test_who_asks_for_time_gets_it():
     assert [Inspect(0)] == pool.decide(at(20.0))
 
 
-def test_who_asks_for_time_at_the_end_is_not_killed_before():
+def test_a_worker_that_asks_for_time_at_the_end_is_not_killed_before():
     """
     Neither by graceful-timeout nor by the end of the server.
     """
@@ -181,7 +181,7 @@ def test_a_worker_that_leaves_by_itself_is_replaced_at_once():
     pool.apply(WorkerLeaving(0), 100.0)
 
     assert [Spawn(1, 1)] == pool.decide(at(100.0))
-    assert State.DRAINING is pool.records[0].state
+    assert State.DRAINING is pool.members.workers[0].state
     assert Cause.STOPPED == pool.cause_of(0, EXITED)
     assert Kill(0) in pool.decide(at(105.0))
 
@@ -210,7 +210,7 @@ def test_leaving_after_long_work_is_none():
     assert [Spawn(0, 1)] == pool.decide(at(100.0, {0: IDLE}))
 
 
-def test_a_drained_worker_that_says_that_it_leaves_says_nothing_new():
+def test_a_drained_worker_that_reports_that_it_leaves_changes_nothing():
     """
     STOPPING follows our own order as well.
     """

@@ -1,14 +1,16 @@
 """How the pool follows its size and the operator's limits."""
 
+import pytest
 from conversations import SIGKILLED, at, busy, forking_pool, pool_of, running_pool, settled
 from hypothesis import given
 from hypothesis import strategies as st
 
 from prefork.core.actions import Drain, Kill, Spawn
 from prefork.core.events import ConnectionArrived, LimitsChanged, WorkerExited, WorkerReady
+from prefork.core.limits import ScalingLimits
 from prefork.core.pool import Row, Snapshot
-from prefork.core.retiring import surplus
-from prefork.core.scaling import ScalingLimits
+from prefork.core.rollout import surplus
+from prefork.core.snapshot import idle_slot, least_busy_slot
 from prefork.core.states import Cause, State, WorkerRecord
 
 ELASTIC = ScalingLimits(minimum=1, maximum=4, scale_down_delay=10.0)
@@ -30,7 +32,7 @@ def test_a_waiting_client_gets_a_worker_before_the_old_ones_are_free():
     assert decision.inputs["queued"] == 1
 
 
-def test_an_arrival_that_nobody_can_count_starts_the_first_worker():
+def test_an_arrival_that_cannot_be_counted_starts_the_first_worker():
     """
     On demand, and the depth of the queue is unknown: the wake-up itself is the client.
     """
@@ -49,11 +51,71 @@ def test_without_a_row_of_a_ready_worker_the_size_stays():
     """
     pool = settled(pool_of(ELASTIC), range(1))
 
-    orders = pool.decide(Snapshot(1.0, {}, queued=50))
+    orders = pool.decide(Snapshot(now=1.0, rows={}, queued=50))
 
     assert [] == orders
     assert 1 == pool.target
     assert pool.deadline() == 1.1
+
+
+def test_a_fixed_pool_needs_no_rows():
+    """
+    There is nothing to decide, so nothing is looked at again for it.
+    """
+    pool = running_pool(size=1, timeout=0.0)
+
+    assert [] == pool.decide(Snapshot(now=1.0, rows={}, queued=50))
+    assert pool.deadline() is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "victim"),
+    [
+        ({}, 2),
+        ({2: Row(connections=9)}, 1),
+        ({1: Row(connections=1), 2: Row(connections=9)}, 0),
+        ({0: Row(connections=1), 1: Row(connections=1), 2: Row(connections=1)}, 2),
+        ({0: Row(connections=3, active=1), 1: Row(connections=9), 2: Row(connections=9)}, 2),
+        ({0: Row(active=1), 1: Row(active=1), 2: Row(active=1)}, None),
+    ],
+)
+def test_of_the_idle_workers_the_one_that_holds_fewest_connections_goes_first(rows, victim):
+    """
+    A connection that is only held makes no worker busy, but its end costs its client something.
+    """
+    live = [member(slot, State.READY) for slot in range(3)]
+    everybody = {slot: Row() for slot in range(3)} | rows
+
+    assert victim == idle_slot(live, everybody)
+
+
+@pytest.mark.parametrize(
+    ("rows", "victim"),
+    [
+        ([Row(active=3), Row(active=2, connections=9), Row(active=2, connections=8)], 2),
+        ([Row(active=1, connections=99), Row(active=2), Row(active=2)], 0),
+        ([Row(active=1), Row(active=1), Row(is_known=False)], 1),
+        ([Row(is_known=False)] * 3, None),
+    ],
+)
+def test_the_least_busy_worker_has_fewest_units_then_fewest_connections(rows, victim):
+    """
+    One that has never reported what it holds is not judged.
+    """
+    live = [member(slot, State.READY) for slot in range(3)]
+
+    assert victim == least_busy_slot(live, dict(enumerate(rows)))
+
+
+def test_connections_that_are_only_held_are_no_demand():
+    """
+    Ten idle keep-alive connections want no second worker.
+    """
+    pool = settled(pool_of(ELASTIC), range(1))
+
+    pool.decide(at(1.0, {0: Row(connections=10, accepted=10)}))
+
+    assert 1 == pool.target
 
 
 def test_the_highest_idle_worker_retires():
@@ -77,7 +139,7 @@ def test_the_highest_idle_worker_retires():
 
 def test_a_shrinking_target_needs_no_victim_if_a_worker_is_missing_anyway():
     """
-    A worker died, its successor is not ordered before the target falls: nobody else goes.
+    A worker died, its successor is not ordered before the target falls: no other worker goes.
     """
     pool = settled(pool_of(ELASTIC), range(1))
     pool.decide(at(1.0, queued=1))
@@ -117,7 +179,7 @@ def test_lower_limits_end_the_surplus_at_once_the_useless_first():
     assert 1 == pool.target
 
 
-def test_a_pool_scaled_to_nobody_and_back():
+def test_a_pool_scaled_to_zero_and_back():
     """
     0 is a size like any other, and the mold waits for the next one.
     """
@@ -144,12 +206,12 @@ def member(slot, state):
 )
 def test_the_surplus_is_exact_and_never_a_busy_one_before_an_idle_one(workers, target):
     """
-    As many go as are too many, and whoever stays is worth at least as much.
+    As many go as are too many, and those that stay are worth at least as much.
     """
     live = [member(slot, state) for slot, (state, _) in enumerate(workers)]
     rows = {slot: Row(active=active) for slot, (_, active) in enumerate(workers)}
 
-    leaving = surplus(live, rows, target)
+    leaving = [record.slot for record in surplus(live, rows, target)]
 
     assert max(len(live) - target, 0) == len(set(leaving)) == len(leaving)
     busy_ones = {

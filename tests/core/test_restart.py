@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.core.failures import REMEMBERED, Failures
+from prefork.core.generation import REMEMBERED, FailedStarts
 from prefork.core.restart import RestartLimits, next_attempt
 from prefork.core.states import WorkerRecord
 
@@ -70,7 +70,7 @@ def test_workers_started_together_fail_together():
     """
     Eight workers of one wave that fail are one failed attempt.
     """
-    failures = Failures(RestartLimits())
+    failures = FailedStarts(RestartLimits())
 
     for number in range(8):
         failures.add(record(started=0.0), 1.0 + number)
@@ -82,12 +82,12 @@ def test_a_success_that_was_none_counts_its_predecessors_failures_again():
     """
     A worker that is ready and dies at once escalates the wait as if it had not been ready.
     """
-    failures = Failures(RestartLimits())
+    failures = FailedStarts(RestartLimits())
     for moment in (1.0, 2.0):
         failures.add(record(started=moment), moment + 0.5)
     seemingly_fine = record(started=3.0)
 
-    failures.forgive(seemingly_fine)
+    failures.clear(seemingly_fine)
     cleared = list(failures.moments)
     failures.add(seemingly_fine, 4.0)
 
@@ -99,10 +99,10 @@ def test_a_night_of_failures_needs_no_more_memory_than_an_hour_of_them():
     """
     Only as many failures are remembered as can make a difference.
     """
-    failures = Failures(RestartLimits(intensity=0))
+    failures = FailedStarts(RestartLimits(intensity=0))
 
     for moment in range(5_000):
         failures.add(record(started=moment), moment + 0.5)
 
     assert REMEMBERED == len(failures)
-    assert 4_999.5 + 30.0 == failures.next_attempt(5_000.0, give_up=False)
+    assert 4_999.5 + 30.0 == failures.next_attempt(5_000.0)

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.core.levels import Levels
-from prefork.core.scaling import ScalingLimits, growth, next_step, wanted
-from prefork.core.size import Look, Size
+from prefork.core.limits import ScalingLimits
+from prefork.core.scaling import Levels, Scaling, growth, idler_limit, next_step, wanted
+from prefork.core.snapshot import Look
 
 
 def limits(minimum=1, maximum=8, **others):
@@ -14,7 +14,14 @@ def limits(minimum=1, maximum=8, **others):
 
 
 def look(now, active=0, queued=0, *, accepted=0, can_shrink=True, arrived=False):
-    return Look(now, active, queued, {0: accepted}, can_shrink, arrived)
+    return Look(
+        now=now,
+        active=active,
+        queued=queued,
+        accepted={0: accepted},
+        can_shrink=can_shrink,
+        arrived=arrived,
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +88,7 @@ def test_the_pool_grows_in_doubling_steps_that_are_a_moment_apart():
     """
     A deficit of many: 1, 2, 4, .. more, not before 0.05 s each.
     """
-    size = Size(limits(maximum=100), 0.0)
+    size = Scaling(limits(maximum=100), 0.0)
 
     targets = []
     for tick in range(16):
@@ -91,11 +98,11 @@ def test_the_pool_grows_in_doubling_steps_that_are_a_moment_apart():
     assert [2, 2, 4, 4, 8, 8, 16, 16, 32, 32, 61, 61] == targets[:12]
 
 
-def test_the_first_step_from_nobody_is_taken_at_once():
+def test_the_first_step_from_zero_is_taken_at_once():
     """
-    An empty pool does not wait for the pace: its first client has nobody.
+    An empty pool does not wait for the pace: no worker serves its first client.
     """
-    size = Size(limits(minimum=0, scale_down_delay=0.0), 0.0)
+    size = Scaling(limits(minimum=0, scale_down_delay=0.0), 0.0)
     size.look(look(1.0, queued=1))
     size.change_limits(limits(minimum=0, maximum=0), 1.01)
     size.change_limits(limits(minimum=0), 1.02)
@@ -110,7 +117,7 @@ def test_a_surplus_has_to_last_before_one_worker_goes():
     """
     One worker, when fewer have been wanted for the whole delay; the next a second later.
     """
-    size = Size(limits(minimum=1, scale_down_delay=10.0), 0.0)
+    size = Scaling(limits(minimum=1, scale_down_delay=10.0), 0.0)
     for moment in (0.0, 0.05, 0.1):
         size.look(look(moment, active=4))
     size.look(look(5.0, active=4))
@@ -128,7 +135,7 @@ def test_a_busy_worker_never_goes():
     """
     A surplus of workers none of which is idle is left alone, and looked at again.
     """
-    size = Size(limits(scale_down_delay=1.0, capacity=4, spare=0), 0.0)
+    size = Scaling(limits(scale_down_delay=1.0, capacity=4, spare=0), 0.0)
     size.look(look(0.0, active=16))
     size.look(look(0.05, active=16))
 
@@ -144,7 +151,7 @@ def test_without_knowing_the_queue_the_busy_ones_decide():
     """
     Unknown depth: growth comes from work in progress.
     """
-    size = Size(limits(minimum=0), 0.0)
+    size = Scaling(limits(minimum=0), 0.0)
 
     quiet = size.look(look(1.0, queued=None))
     busy = size.look(look(3.0, active=2, queued=None))
@@ -168,7 +175,7 @@ def test_traffic_is_looked_at_again_soon_and_not_watched_meanwhile(seen, hot):
     """
     Waiting, risen or arrived: hot for 0.1 s. Otherwise the next arrival wakes the arbiter.
     """
-    size = Size(limits(maximum=100), 0.0)
+    size = Scaling(limits(maximum=100), 0.0)
     size.look(look(1.0))
 
     size.look(seen)
@@ -188,7 +195,7 @@ def test_the_next_look_is_when_something_can_have_changed(seen, next_look):
     """
     Soon after traffic, each second during long work, each other second at rest.
     """
-    size = Size(limits(), 0.0)
+    size = Scaling(limits(), 0.0)
 
     size.look(seen)
 
@@ -197,9 +204,9 @@ def test_the_next_look_is_when_something_can_have_changed(seen, next_look):
 
 def test_without_spare_workers_nothing_happens_unnoticed_at_rest():
     """
-    Who finds nobody idle waits in the queue, and that wakes the arbiter: no look is needed.
+    A client that finds no idle worker waits in the queue, which wakes the arbiter.
     """
-    size = Size(limits(spare=0), 0.0)
+    size = Scaling(limits(spare=0), 0.0)
 
     size.look(look(5.0))
 
@@ -210,7 +217,7 @@ def test_a_pool_at_its_maximum_that_needs_it_all_is_left_alone():
     """
     With all workers wanted, an arrival can change nothing: no watching, a look each second.
     """
-    size = Size(limits(maximum=2), 0.0)
+    size = Scaling(limits(maximum=2), 0.0)
     size.look(look(1.0, active=1, queued=5))
 
     size.look(look(2.0, active=2, queued=5))
@@ -223,7 +230,7 @@ def test_other_limits_make_a_surplus_wait_its_whole_time():
     """
     A pool that was fixed at 8 and may shrink now has to be idle for the delay first.
     """
-    size = Size(limits(minimum=8), 0.0)
+    size = Scaling(limits(minimum=8), 0.0)
 
     size.change_limits(limits(minimum=1), 100.0)
     size.look(look(100.0))
@@ -241,7 +248,7 @@ def test_only_the_highest_level_counts_and_only_for_a_while():
     levels = Levels(1, 0.0)
     seen = []
     for moment, level in enumerate([3, 8, 2, 5, 1, 1, 1, 1, 1]):
-        levels.see(level, float(moment), 3.0)
+        levels.add(level, float(moment), 3.0)
         seen.append(levels.highest())
 
     assert [3, 8, 8, 8, 8, 5, 5, 1, 1] == seen
@@ -262,7 +269,7 @@ def test_whatever_the_load_the_target_keeps_the_limits_and_looks_lie_ahead(
     """
     In every history: minimum <= target <= maximum, one down at a time, never a look in the past.
     """
-    size = Size(limits(minimum, minimum + more, scale_down_delay=delay), 0.0)
+    size = Scaling(limits(minimum, minimum + more, scale_down_delay=delay), 0.0)
     now = 0.0
     for pause, active, queued, can_shrink in load:
         now += pause
@@ -272,3 +279,35 @@ def test_whatever_the_load_the_target_keeps_the_limits_and_looks_lie_ahead(
         assert minimum <= size.target <= minimum + more
         assert size.target >= before - 1
         assert size.next_look is None or size.next_look > now
+
+
+@pytest.mark.parametrize(
+    ("mine", "limit"),
+    [
+        (0, 0),
+        (1, 0),
+        (2, 1),
+        (3, 1),
+        (4, 2),
+        (5, 3),
+        (16, 14),
+        (32, 29),
+        (160, 149),
+        (10**6, 937_499),
+    ],
+)
+def test_a_peer_is_clearly_better_off_with_much_less(mine, limit):
+    """
+    Nothing against two or more; else three less and a sixteenth.
+    """
+    assert limit == idler_limit(mine)
+
+
+@given(st.integers(0, 10**9))
+def test_a_peer_that_is_better_off_still_is_with_one_unit_more(mine):
+    """
+    Otherwise two workers would pass connections to each other for ever.
+    """
+    held = idler_limit(mine) - 1
+
+    assert held + 1 < mine or held < 0

@@ -1,4 +1,4 @@
-"""Who is started, where and when."""
+"""Which processes are started, where and when."""
 
 import pytest
 from conversations import (
@@ -15,13 +15,15 @@ from conversations import (
 from prefork.core.actions import Drain, Spawn, StartMold
 from prefork.core.events import (
     ForkRefused,
+    MoldExited,
+    MoldReady,
     TargetLoaded,
     WorkerExited,
     WorkerReady,
 )
+from prefork.core.limits import ScalingLimits
 from prefork.core.pool import Row
-from prefork.core.scaling import ScalingLimits
-from prefork.core.states import MOLD, ExitStatus
+from prefork.core.states import ExitStatus, Mold
 
 
 def test_a_new_pool_starts_its_workers_in_the_lowest_slots():
@@ -93,9 +95,9 @@ def test_with_a_mold_the_workers_wait_for_it():
     pool = pool_of(fixed(2), fork=True)
 
     first = pool.decide(at(0.0))
-    pool.apply(TargetLoaded(MOLD), 1.0)
+    pool.apply(TargetLoaded(Mold(1)), 1.0)
     loaded = pool.decide(at(1.0))
-    pool.apply(WorkerReady(MOLD), 1.1)
+    pool.apply(MoldReady(1), 1.1)
 
     assert [StartMold(1)] == first
     assert [] == loaded
@@ -108,10 +110,10 @@ def test_a_dead_mold_is_started_again_and_the_workers_stay():
     """
     pool = forking_pool(size=2)
 
-    pool.apply(WorkerExited(MOLD, SIGKILLED), 10.0)
+    pool.apply(MoldExited(1, SIGKILLED), 10.0)
     pool.apply(WorkerExited(1, SIGKILLED, 3), 10.0)
     mold = pool.decide(at(10.0))
-    pool.apply(WorkerReady(MOLD), 11.0)
+    pool.apply(MoldReady(1), 11.0)
 
     assert [StartMold(1)] == mold
     assert [Spawn(1, 1, fork=True)] == pool.decide(at(11.0))
@@ -125,8 +127,8 @@ def test_a_mold_that_dies_as_soon_as_it_is_ready_is_waited_for_longer_and_longer
     now, waits = 0.0, []
     for _ in range(5):
         pool.decide(at(now))
-        pool.apply(WorkerReady(MOLD), now)
-        pool.apply(WorkerExited(MOLD, SIGSEGVED), now + 0.01)
+        pool.apply(MoldReady(1), now)
+        pool.apply(MoldExited(1, SIGSEGVED), now + 0.01)
         pool.decide(at(now + 0.01))
         waits.append(round(pool.deadline() - now - 0.01, 6))
         now = pool.deadline()
@@ -141,12 +143,12 @@ def test_a_target_that_must_not_be_forked_is_spawned():
     pool = pool_of(fixed(1), fork=True)
     pool.decide(at(0.0))
 
-    pool.apply(TargetLoaded(MOLD), 1.0)
-    pool.apply(ForkRefused("its import started thread 'pump'"), 1.0)
+    pool.apply(TargetLoaded(Mold(1)), 1.0)
+    pool.apply(ForkRefused(1, "its import started thread 'pump'"), 1.0)
     orders = pool.decide(at(1.0))
-    pool.apply(WorkerExited(MOLD, ExitStatus(code=0)), 1.1)
+    pool.apply(MoldExited(1, ExitStatus(code=0)), 1.1)
 
-    assert [Drain(MOLD), Spawn(0, 1, fork=False)] == orders
+    assert [Drain(Mold(1)), Spawn(0, 1, fork=False)] == orders
     assert [] == pool.decide(at(1.1))
     assert "start method" == pool.journal[-1].kind
     assert "pump" in pool.journal[-1].why

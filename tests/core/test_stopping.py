@@ -4,13 +4,13 @@ import pytest
 from conversations import EXITED, SIGKILLED, at, busy, fixed, forking_pool, pool_of, running_pool
 
 from prefork.core.actions import Drain, Kill, Nudge, Spawn, StopListening
-from prefork.core.events import StopRequested, WorkerExited, WorkerReady
-from prefork.core.states import MOLD, Cause, ServerState
+from prefork.core.events import ForkRefused, MoldReady, StopRequested, WorkerExited, WorkerReady
+from prefork.core.states import Cause, Mold, ServerState
 
 
-def test_a_graceful_stop_closes_the_door_then_waits_for_those_in_the_queue():
+def test_a_graceful_stop_stops_listening_then_waits_until_the_queue_is_empty():
     """
-    Nobody new; the queued ones are still accepted; with an empty queue everybody is drained.
+    Nothing new; the queued ones are still accepted; with an empty queue all workers are drained.
     """
     pool = running_pool(size=2)
     pool.apply(StopRequested(), 10.0)
@@ -25,9 +25,9 @@ def test_a_graceful_stop_closes_the_door_then_waits_for_those_in_the_queue():
     assert ServerState.STOPPING == pool.state
 
 
-def test_a_look_from_before_the_door_was_closed_does_not_count():
+def test_a_snapshot_from_before_listening_stopped_does_not_count():
     """
-    Between that snapshot and the closing somebody may have come in.
+    Between that snapshot and the closing a connection may have arrived.
     """
     pool = running_pool(size=1)
     pool.apply(StopRequested(), 10.0)
@@ -39,7 +39,7 @@ def test_a_look_from_before_the_door_was_closed_does_not_count():
 
 def test_workers_are_still_replaced_while_clients_wait():
     """
-    A queue needs somebody who empties it.
+    A queue needs a worker that empties it.
     """
     pool = running_pool(size=1)
     pool.apply(StopRequested(), 10.0)
@@ -73,7 +73,7 @@ def test_the_mold_and_those_still_starting_go_too():
 
     orders = pool.decide(at(10.01))
 
-    assert {Drain(MOLD), Drain(0), Kill(1)} == set(orders)
+    assert {Drain(Mold(1)), Drain(0), Kill(1)} == set(orders)
 
 
 def test_one_patience_covers_both_phases():
@@ -101,7 +101,7 @@ def test_one_patience_covers_both_phases():
 
 def test_a_queue_that_never_empties_does_not_hold_the_server_up():
     """
-    At graceful_timeout everybody goes, whoever waits.
+    At graceful_timeout every worker leaves, whatever is queued.
     """
     pool = running_pool(size=1, graceful_timeout=5.0)
     pool.apply(StopRequested(), 10.0)
@@ -112,9 +112,9 @@ def test_a_queue_that_never_empties_does_not_hold_the_server_up():
     assert now == 15.0
 
 
-def test_a_second_request_at_once_kills_everybody():
+def test_a_second_request_at_once_kills_every_process():
     """
-    At once means at once, also for those who were draining.
+    At once means at once, also for workers that were draining.
     """
     pool = forking_pool(size=2)
     pool.apply(StopRequested(), 10.0)
@@ -123,7 +123,7 @@ def test_a_second_request_at_once_kills_everybody():
 
     pool.apply(StopRequested(at_once=True), 10.02)
 
-    assert {Kill(MOLD), Kill(0), Kill(1)} == set(pool.decide(at(10.02)))
+    assert {Kill(Mold(1)), Kill(0), Kill(1)} == set(pool.decide(at(10.02)))
 
 
 def test_a_second_graceful_request_changes_nothing():
@@ -141,7 +141,7 @@ def test_a_second_graceful_request_changes_nothing():
     assert [Kill(0)] == pool.decide(at(15.0))
 
 
-def test_ready_said_too_late_changes_nothing():
+def test_ready_reported_too_late_changes_nothing():
     """
     The worker's word and our order crossed each other.
     """
@@ -170,7 +170,7 @@ def test_without_any_grace_the_stop_kills():
 
 def test_an_empty_server_ends_as_soon_as_it_is_asked():
     """
-    Nobody to wait for: finished after the last look at the queue.
+    Nothing to wait for: finished after the last look at the queue.
     """
     pool = pool_of(fixed(0))
     pool.decide(at(0.0))
@@ -182,9 +182,9 @@ def test_an_empty_server_ends_as_soon_as_it_is_asked():
     assert pool.finished
 
 
-def test_the_totals_tell_what_became_of_everybody():
+def test_the_totals_count_what_became_of_every_worker():
     """
-    Spawned counts orders; crashed those who died unasked while ready.
+    Spawned counts orders; crashed counts those that died unasked while ready.
     """
     pool = running_pool(size=2)
     pool.apply(WorkerExited(0, SIGKILLED, 1), 1.0)
@@ -202,8 +202,11 @@ def test_the_totals_tell_what_became_of_everybody():
     )
 
 
-@pytest.mark.parametrize("event", [WorkerReady(7), WorkerExited(7, EXITED)])
-def test_an_event_about_nobody_is_a_bug_and_says_so(event):
+@pytest.mark.parametrize(
+    "event",
+    [WorkerReady(7), WorkerExited(7, EXITED), MoldReady(1), ForkRefused(2, "threads")],
+)
+def test_an_event_about_an_unknown_process_is_a_key_error(event):
     """
     The shell broke its promise: KeyError, never handled.
     """

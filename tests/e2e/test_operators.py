@@ -146,6 +146,32 @@ def test_scale_changes_the_limits(serve, limits, minimum, maximum):
     assert ("1..1", f"{minimum}..{maximum}") == (event["from"], event["to"])
 
 
+def test_a_scale_before_the_first_worker_is_ready_stays(serve, tmp_path):
+    """
+    That an event loop wants fewer workers, by default, does not undo what an operator has set.
+    """
+    gate = tmp_path / "gate"
+    source = f"""
+        import pathlib
+        import threading
+
+        while not pathlib.Path({str(gate)!r}).exists():
+            threading.Event().wait(0.02)
+
+
+        async def handle(reader, writer):
+            writer.close()
+    """
+    server = serve(source=source).appear()
+
+    server.result("scale", "7..90")
+    gate.touch()
+    server.wait_for("target loaded")
+    pool = server.ready(7).result("status")["pool"]
+
+    assert (7, 90) == (pool["minimum"], pool["maximum"])
+
+
 def test_scale_for_people(serve):
     """
     One line that says what is in force.

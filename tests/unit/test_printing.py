@@ -70,7 +70,7 @@ def flooded():
     watch = Watch()
     printing = Printing(log, watch, time.monotonic)
     for slot in range(3):
-        child: Any = SimpleNamespace(slot=slot, generation=1, pid=100 + slot)
+        child: Any = SimpleNamespace(slot=slot, key=slot, generation=1, pid=100 + slot)
         printing.add(child, [Output("stdout", Flood(slot))])
     return log, watch, printing
 

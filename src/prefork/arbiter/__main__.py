@@ -12,19 +12,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from prefork.arbiter.accept_mode import accept_mode
 from prefork.arbiter.children import Children
 from prefork.arbiter.claim import RunFiles, claim_run_files
 from prefork.arbiter.loop import Arbiter
 from prefork.arbiter.orders import Birth
 from prefork.arbiter.pidfile import pidfile
-from prefork.arbiter.programs.programs import conduct_of
+from prefork.arbiter.programs.programs import ABORT_PATIENCE, conduct_of
 from prefork.arbiter.scoreboard_writer import ScoreboardWriter
 from prefork.control.server import ControlServer
-from prefork.core.limits import PoolLimits
+from prefork.core.limits import accept_mode
 from prefork.core.pool import Pool
-from prefork.core.restart import RestartLimits
-from prefork.core.scaling import ScalingLimits
 from prefork.errors import ListenError, PreforkError, SettingsError
 from prefork.ipc import messages
 from prefork.ipc.plan import Plan
@@ -42,11 +39,9 @@ from prefork.platform.system import (
 )
 from prefork.platform.title import show_as
 from prefork.settings import Settings
+from prefork.settings.limits import pool_limits
 from prefork.sockets.listeners import Listener, open_listeners
 from prefork.sockets.quiesce import can_filter
-
-#: Workers that boot at the same time; more would only take the processors from one another.
-STARTING_AT_ONCE = 16
 
 #: Seconds that the end waits for a slow reader of the log.
 LAST_WORDS = 1.0
@@ -92,7 +87,12 @@ def serve(settings: Settings, journal: Log, leash: Sequence[int]) -> int:
         listeners = open_listeners(settings.bind, settings.backlog)
         for listener in listeners:
             owned.callback(listener.close)
-        accept = accept_mode(settings, len(listeners))
+        accept = accept_mode(
+            settings.accept,
+            len(listeners),
+            is_program=settings.facts.foreign_programs,
+            kernel_wakes_one=System.wakes_one,
+        )
         for listener in listeners:
             # The flag belongs to the socket, which all processes share: one sets it for all.
             # For datagrams it matters only to answers, which are to wait for room.  On Windows who
@@ -129,8 +129,6 @@ def assemble(
     descriptors: int,
 ) -> Arbiter:
     """Put the arbiter together."""
-    can_fork = System.can_fork and not settings.facts.foreign_programs
-    fork = settings.start != "spawn" and can_fork
     mutex = None
     if accept == "mutex" or settings.accept_mutex_name is not None:
         mutex = made_mutex(settings.accept_mutex_name, journal)
@@ -156,11 +154,12 @@ def assemble(
     scoreboard = ScoreboardWriter(
         Scoreboard.create(run_files.scoreboard), os.getpid(), platform.now()
     )
-    pool = Pool(pool_limits(settings, fork=fork), platform.now())
+    limits = pool_limits(settings, can_fork=System.can_fork, abort_patience=ABORT_PATIENCE)
+    pool = Pool(limits, platform.now())
     given = number_of(plan_file)
     port = next((each.address.port for each in listeners if each.is_internet), None)
     conduct = conduct_of(settings, given, inherited, shared, port)
-    birth = Birth(given, inherited, shared, run_files.incidents, settings.loop_maximum, conduct)
+    birth = Birth(given, inherited, shared, run_files.incidents, conduct)
     children = Children(pool, platform, scoreboard, selector, journal, birth)
     return Arbiter(pool, platform, children, listeners, selector, journal)
 
@@ -175,32 +174,6 @@ def made_mutex(name: str | None, journal: Log) -> int:
     if existed:
         journal.info("accept mutex joined", name=name)
     return mutex
-
-
-def pool_limits(settings: Settings, *, fork: bool) -> PoolLimits:
-    """Return what the pool needs to know of ``settings``."""
-    foreign_programs = settings.facts.foreign_programs
-    return PoolLimits(
-        scaling=ScalingLimits(
-            minimum=settings.minimum,
-            maximum=settings.maximum,
-            spare=settings.spare,
-            scale_down_delay=settings.scale_down_delay,
-            capacity=settings.concurrency if foreign_programs else settings.threads,
-        ),
-        restart=RestartLimits(
-            first_delay=settings.restart_delay,
-            max_delay=settings.restart_delay_max,
-            intensity=settings.restart_intensity,
-            period=settings.restart_period,
-        ),
-        boot_timeout=settings.boot_timeout,
-        timeout=settings.timeout,
-        graceful_timeout=settings.graceful_timeout,
-        early_holders=foreign_programs,
-        fork=fork,
-        starting_at_once=STARTING_AT_ONCE,
-    )
 
 
 def open_control(run_files: RunFiles, arbiter: Arbiter, journal: Log) -> ControlServer | None:

@@ -1,4 +1,4 @@
-"""What becomes known of the arbiter's processes: told to pool and log, each thing once."""
+"""What becomes known of the arbiter's processes: reported to pool and log, each thing once."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,14 +7,13 @@ from typing import Any
 from prefork.arbiter.scoreboard_writer import ScoreboardWriter
 from prefork.core.events import (
     IncidentRecorded,
-    LimitsChanged,
     LoadFailed,
+    MoldReady,
+    ProcessResumed,
+    ProcessSuspended,
     WorkerReady,
-    WorkerResumed,
-    WorkerSuspended,
 )
 from prefork.core.pool import Pool
-from prefork.core.states import MOLD
 from prefork.incidents import guilty_frame, write_incident
 from prefork.logs.log import Log
 from prefork.platform.base import Child
@@ -29,7 +28,6 @@ class News:
         scoreboard: ScoreboardWriter,
         log: Log,
         incidents: Path | None,
-        loop_maximum: int | None,
         clock: Callable[[], float],
     ) -> None:
         self.pool = pool
@@ -38,7 +36,6 @@ class News:
         self.clock = clock  #: seconds, as the platform's ``now``
         self.load_failure_told = False
         self._incidents = incidents
-        self._loop_maximum = loop_maximum
         self._kind = ""
 
     def started(self, child: Child) -> None:
@@ -46,25 +43,29 @@ class News:
         self.scoreboard.occupy(child)
         self.log.info("mold started" if child.slot is None else "worker started", **fields(child))
 
-    def kind(self, kind: str, capacity: int, event_loop: bool, now: float) -> None:
-        """Take note of what the workers serve: only who loads the target can tell."""
+    def kind(self, kind: str, capacity: int, *, event_loop: bool) -> None:
+        """Take note of what the workers serve: only a process that loads the target knows."""
         if not kind or self._kind == kind:
             return
         self._kind = kind
         self.scoreboard.describe_kind(kind, event_loop=event_loop)
         self.log.info("target loaded", kind=kind, capacity=capacity)
-        maximum = self._loop_maximum
-        if maximum is not None and event_loop:
-            minimum = min(self.pool.limits.scaling.minimum, maximum)
-            self.pool.apply(LimitsChanged(minimum, maximum), now)
 
-    def ready(self, child: Child, capacity: int | None, now: float) -> None:
-        """Say that ``child`` counts as capacity from now on."""
-        self.pool.apply(WorkerReady(place_of(child), capacity), now)
+    def ready(
+        self, child: Child, capacity: int | None, event_loop: bool | None, now: float
+    ) -> None:
+        """Report that ``child`` serves, or can be forked; None is what it does not know."""
+        known = (capacity, event_loop)
         if child.slot is None:
+            self.pool.apply(MoldReady(child.generation, *known), now)
             self.log.info("mold ready", **fields(child))
         else:
-            self.log.info("worker ready", **fields(child), after=self.scoreboard.age(child, now))
+            self.pool.apply(WorkerReady(child.slot, *known), now)
+            self.counted_as_ready(child, now)
+
+    def counted_as_ready(self, child: Child, now: float) -> None:
+        """Log that ``child``, a worker, counts as capacity from now on."""
+        self.log.info("worker ready", **fields(child), after=self.scoreboard.age(child, now))
 
     def load_failure(self, child: Child, reason: str, traceback: str) -> None:
         """Log the reason and the traceback once, however many workers meet with it."""
@@ -74,17 +75,17 @@ class News:
             if traceback:
                 told["traceback"] = traceback
             self.log.error("target cannot be loaded", **told)
-        self.pool.apply(LoadFailed(place_of(child), reason), self.clock())
+        self.pool.apply(LoadFailed(child.key, reason), self.clock())
 
     def suspended(self, child: Child) -> None:
-        """Say that somebody has stopped ``child``."""
+        """Report that somebody has stopped ``child``."""
         self.log.warning("worker suspended", **fields(child))
-        self.pool.apply(WorkerSuspended(place_of(child)), self.clock())
+        self.pool.apply(ProcessSuspended(child.key), self.clock())
 
     def resumed(self, child: Child) -> None:
-        """Say that ``child`` goes on."""
+        """Report that ``child`` goes on."""
         self.log.info("worker resumed", **fields(child))
-        self.pool.apply(WorkerResumed(place_of(child)), self.clock())
+        self.pool.apply(ProcessResumed(child.key), self.clock())
 
     def hung(self, child: Child, held: dict[str, Any], report: dict[str, Any]) -> None:
         """Write the incident of ``child``, which is killed then."""
@@ -97,12 +98,7 @@ class News:
             kernel=report["kernel"].get("wchan"),
             incident=path,
         )
-        self.pool.apply(IncidentRecorded(place_of(child)), self.clock())
-
-
-def place_of(child: Child) -> int:
-    """Return where the pool keeps its record of ``child``."""
-    return MOLD if child.slot is None else child.slot
+        self.pool.apply(IncidentRecorded(child.key), self.clock())
 
 
 def fields(child: Child) -> dict[str, Any]:

@@ -5,20 +5,20 @@ import selectors
 from collections.abc import Callable
 from functools import partial
 from itertools import count
-from typing import Any
 
-from prefork.arbiter.child_events import News, fields, place_of
+from prefork.arbiter.child_events import News, fields
 from prefork.arbiter.orders import Birth, fork_order, mold_order, worker_order
 from prefork.arbiter.programs.programs import Programs
 from prefork.arbiter.scoreboard_writer import ScoreboardWriter
 from prefork.core.events import (
     ForkRefused,
+    MoldExited,
     SpawnFailed,
     TargetLoaded,
     WorkerExited,
 )
 from prefork.core.pool import Pool
-from prefork.core.states import MOLD, ExitStatus
+from prefork.core.states import ExitStatus, Mold, Process
 from prefork.errors import ProtocolError
 from prefork.incidents import Inspector
 from prefork.ipc import messages
@@ -27,7 +27,7 @@ from prefork.platform.base import Child, Notice, Platform
 
 
 class Children:
-    """All living children of the arbiter, by slot."""
+    """All living children of the arbiter: workers by slot, molds by generation."""
 
     def __init__(
         self,
@@ -39,61 +39,79 @@ class Children:
         birth: Birth,
     ) -> None:
         self.by_slot: dict[int, Child] = {}
+        self.molds: dict[int, Child] = {}
         self.inspector = Inspector(platform)
         self._pool = pool
         self._platform = platform
         self.scoreboard = scoreboard
         self._selector = selector
         self._log = log
-        self._birth = birth
+        self._births = {1: birth}  #: by generation
         self._serials = count()  # of orders to molds
-        self.news = News(pool, scoreboard, log, birth.incidents, birth.loop_maximum, platform.now)
+        self.news = News(pool, scoreboard, log, birth.incidents, platform.now)
         self.programs: Programs | None = None
         if birth.conduct is not None:
             self.programs = Programs(self.news, platform, selector, birth.conduct)
 
     def start_mold(self, generation: int) -> None:
-        """Start the mold."""
-        order = mold_order(self._birth, generation)
-        self._begin(MOLD, lambda: self._platform.spawn(order))
+        """Start the mold of ``generation``."""
+        order = mold_order(self._births[generation], generation)
+        self._begin(Mold(generation), lambda: self._platform.spawn(order))
 
     def start(self, slot: int, generation: int, *, fork: bool) -> None:
         """Start a worker: a program, by an order to the mold, or as a fresh interpreter."""
         if (programs := self.programs) is not None:
             self._begin(slot, lambda: programs.start(slot, generation))
         elif fork:
-            order = fork_order(slot, generation, next(self._serials))
-            self._begin(slot, lambda: self._platform.fork(self.by_slot[MOLD], order))
+            mold, order = self.molds[generation], fork_order(slot, generation, next(self._serials))
+            self._begin(slot, lambda: self._platform.fork(mold, order))
         else:
-            spawn = worker_order(self._birth, slot, generation)
+            spawn = worker_order(self._births[generation], slot, generation)
             self._begin(slot, lambda: self._platform.spawn(spawn))
 
-    def _begin(self, slot: int, start: Callable[[], Child]) -> None:
+    def _begin(self, process: Process, start: Callable[[], Child]) -> None:
         # Before the process exists: from then on its row is its own.
-        self.scoreboard.prepare(self._pool.records[slot])
+        self.scoreboard.prepare(self._pool.members.record_of(process))
         try:
             child = start()
         except OSError as error:
-            self._fail_to_spawn(slot, error.strerror or str(error))
+            self._fail_to_spawn(process, error.strerror or str(error))
             return
-        self.by_slot[slot] = child
+        if child.slot is None:
+            self.molds[child.generation] = child
+        else:
+            self.by_slot[child.slot] = child
         self._selector.register(child.channel, selectors.EVENT_READ, partial(self._hear, child))
         if child.pid is not None:
             self.news.started(child)
 
-    def _fail_to_spawn(self, slot: int, reason: str) -> None:
+    def _fail_to_spawn(self, process: Process, reason: str) -> None:
         if self._pool.state != "stopping":  # then it is not missed
-            self._log.error("worker not started", **self._name(slot), reason=reason)
-        self.scoreboard.vacate(slot)
-        self._pool.apply(SpawnFailed(slot, reason), self._platform.now())
+            name = {"mold": True} if isinstance(process, Mold) else {"slot": process}
+            self._log.error("worker not started", **name, reason=reason)
+        self.scoreboard.vacate(process)
+        self._pool.apply(SpawnFailed(process, reason), self._platform.now())
 
-    def drain(self, slot: int) -> None:
-        """Ask a worker, or the mold, to finish and leave."""
-        child = self.by_slot[slot]
-        if slot == MOLD:
+    def _child(self, process: Process) -> Child:
+        if isinstance(process, Mold):
+            return self.molds[process.generation]
+        return self.by_slot[process]
+
+    def _all(self) -> list[Child]:
+        return [*self.by_slot.values(), *self.molds.values()]
+
+    def count_as_ready(self, slot: int) -> None:
+        """Take a program for ready that has reported nothing."""
+        assert self.programs is not None
+        self.programs.count_as_ready(self.by_slot[slot])
+
+    def drain(self, process: Process) -> None:
+        """Ask a process to finish and leave."""
+        child = self._child(process)
+        if isinstance(process, Mold):
             self._silence(child)  # it ends when its channel does
             return
-        reason = self._pool.records[slot].leaving_for
+        reason = self._pool.members.record_of(process).leaving_for
         self._log.info("worker draining", **fields(child), reason=reason)
         if self.programs is not None:
             self.programs.drain(child)
@@ -106,17 +124,18 @@ class Children:
         """Wake a draining worker again."""
         self._platform.wake(self.by_slot[slot])
 
-    def kill(self, slot: int) -> None:
-        """End a process; one that hangs, and could still say something, with a moment for that."""
-        child, record = self.by_slot[slot], self._pool.records[slot]
-        if self.programs is not None and record.inspected and record.suspended_at is None:
-            self.programs.abort(child)
-        else:
-            self._platform.kill(child)
+    def abort(self, slot: int) -> None:
+        """Have a hung program print its stacks and end."""
+        assert self.programs is not None
+        self.programs.abort(self.by_slot[slot])
+
+    def kill(self, process: Process) -> None:
+        """End a process now."""
+        self._platform.kill(self._child(process))
 
     def reopen_logs(self) -> None:
         """Hand the log's new file to every process; workers to come get the mold's."""
-        for child in self.by_slot.values():
+        for child in self._all():
             if not child.program:  # it writes to its pipes
                 self._platform.hand_over(child, messages.REOPEN, [self._log.fd])
 
@@ -131,16 +150,16 @@ class Children:
         if self.programs is not None:
             self.programs.look(now)
 
-    def inspect(self, slot: int, now: float) -> None:
+    def inspect(self, process: Process, now: float) -> None:
         """Record the incident of a hung process."""
-        child = self.by_slot[slot]
+        child = self._child(process)
         held = self.scoreboard.held_by(child, now)
-        held["state"] = str(self._pool.records[slot].state)
+        held["state"] = str(self._pool.members.record_of(process).state)
         self.inspector.inspect(child, now, partial(self.news.hung, child, held))
 
     def reap(self) -> None:
         """Take note of children that ended, were stopped or go on."""
-        for notice in self._platform.reap(refresh=self._hear_mold):
+        for notice in self._platform.reap(refresh=self._hear_molds):
             self._heed(notice)
 
     def _heed(self, notice: Notice) -> None:
@@ -156,39 +175,44 @@ class Children:
         self._hear(child)  # what it said before it died
         if self.programs is not None:
             self.programs.last_words(child)
-        slot = place_of(child)
         if status.signal == "SIGKILL" and not child.doomed and self._platform.killed_for_memory():
             status = ExitStatus(signal=status.signal, out_of_memory=True)
         counted = self.scoreboard.counted(child)
         self._log.info(
-            "worker exited" if slot != MOLD else "mold exited",
+            "mold exited" if child.slot is None else "worker exited",
             **fields(child),
             status=status,
-            cause=self._pool.cause_of(slot, status),
+            cause=self._pool.cause_of(child.key, status),
             accepted=counted.accepted,
             after=self.scoreboard.age(child, self._platform.now()),
         )
         self._forget(child)
-        # What a program does not say, nobody knows.
-        accepted = None if child.program and not counted.accepted else counted.accepted
-        self._pool.apply(WorkerExited(slot, status, accepted), self._platform.now())
-        if slot == MOLD:
-            self._fail_unborn()
+        if child.slot is None:
+            self._pool.apply(MoldExited(child.generation, status), self._platform.now())
+            self._fail_orders(child)
+        else:
+            # What a program does not report, nobody knows.
+            accepted = None if child.program and not counted.accepted else counted.accepted
+            self._pool.apply(WorkerExited(child.slot, status, accepted), self._platform.now())
 
-    def _fail_unborn(self) -> None:
+    def _fail_orders(self, mold: Child) -> None:
         """Give up the orders that a dead mold has taken along."""
-        for child in [child for child in self.by_slot.values() if child.pid is None]:
-            self._forget(child)
-            self._fail_to_spawn(place_of(child), "the mold died before it forked the worker")
+        for child in list(self.by_slot.values()):
+            if child.pid is None and child.generation == mold.generation:
+                self._forget(child)
+                self._fail_to_spawn(child.key, "the mold died before it forked the worker")
 
     def _forget(self, child: Child) -> None:
         self.inspector.forget(child)
         self._silence(child)
         if self.programs is not None:
             self.programs.forget(child)
-        self.scoreboard.vacate(place_of(child))
+        self.scoreboard.vacate(child.key)
         child.close()
-        del self.by_slot[place_of(child)]
+        if child.slot is None:
+            del self.molds[child.generation]
+        else:
+            del self.by_slot[child.slot]
 
     def _silence(self, child: Child) -> None:
         """Close the channel; the process may live on for a moment."""
@@ -200,9 +224,9 @@ class Children:
             with contextlib.suppress(KeyError):  # it was before
                 self._selector.unregister(child.channel)
 
-    def _hear_mold(self) -> None:
-        if MOLD in self.by_slot:
-            self._hear(self.by_slot[MOLD])
+    def _hear_molds(self) -> None:
+        for mold in list(self.molds.values()):
+            self._hear(mold)
 
     def _hear(self, child: Child) -> None:
         """Read what ``child`` has to say; the end of its channel is no notice of its death."""
@@ -233,15 +257,18 @@ class Children:
             case messages.Forked() | messages.NotForked():
                 self._heed_order(message)
             case messages.Loaded():
-                self._pool.apply(TargetLoaded(place_of(child)), now)
+                self._pool.apply(TargetLoaded(child.key), now)
             case messages.Ready(pid, kind, capacity, event_loop):
                 self._bear(child, pid)
-                self.news.kind(kind, capacity, event_loop, now)
-                self.news.ready(child, capacity if kind else None, now)
+                self.news.kind(kind, capacity, event_loop=event_loop)
+                if kind:
+                    self.news.ready(child, capacity, event_loop, now)
+                else:
+                    self.news.ready(child, None, None, now)
             case messages.NotInherited():
-                self._platform.hand_over(child, b"", self._birth.listeners)
+                self._platform.hand_over(child, b"", self._births[child.generation].listeners)
             case messages.Unsafe(reason):
-                self._pool.apply(ForkRefused(reason), now)
+                self._pool.apply(ForkRefused(child.generation, reason), now)
             case messages.Failed(pid, reason, traceback):
                 self._bear(child, pid)
                 self.news.load_failure(child, reason, traceback)
@@ -255,7 +282,7 @@ class Children:
             self._bear(unborn, message.pid)
         else:
             self._forget(unborn)
-            self._fail_to_spawn(place_of(unborn), message.reason)
+            self._fail_to_spawn(unborn.key, message.reason)
 
     def _ordered(self, serial: int) -> Child | None:
         """Return the worker of an order; it may have told of itself, and died, before its mold."""
@@ -267,6 +294,3 @@ class Children:
         if child.pid is None:
             self._platform.adopt(child, pid)
             self.news.started(child)
-
-    def _name(self, slot: int) -> dict[str, Any]:
-        return {"slot": slot} if slot != MOLD else {"mold": True}

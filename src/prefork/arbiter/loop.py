@@ -7,7 +7,9 @@ from typing import ClassVar, Final
 from prefork.arbiter.children import Children
 from prefork.arbiter.operators import MOST_HERE, Operators
 from prefork.core.actions import (
+    Abort,
     Action,
+    CountAsReady,
     Drain,
     Inspect,
     Kill,
@@ -102,17 +104,24 @@ class Arbiter:
                 children.start_mold(generation)
             case Spawn(slot, generation, fork):
                 children.start(slot, generation, fork=fork)
-            case Drain(slot):
-                children.drain(slot)
+            case CountAsReady(slot):
+                children.count_as_ready(slot)
+            case Drain(process):
+                children.drain(process)
             case Nudge(slot):
                 children.nudge(slot)
-            case Inspect(slot):
-                children.inspect(slot, self.platform.now())
-            case Kill(slot):
-                children.kill(slot)
+            case Inspect(process):
+                children.inspect(process, self.platform.now())
+            case Abort(slot):
+                children.abort(slot)
+            case Kill(process):
+                children.kill(process)
             case StopListening():
-                for listener in self.listeners:
-                    listener.stop_listening(ours=children.programs is None)
+                self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        for listener in self.listeners:
+            listener.stop_listening(ours=self.children.programs is None)
 
     def _log_decisions(self) -> None:
         for decision in self.pool.journal.since(self._reported):
@@ -128,7 +137,7 @@ class Arbiter:
     def report(self) -> None:
         """Bring the scoreboard and the service manager up to date with the pool."""
         self.scoreboard.publish(self.pool)
-        self.manager.report(str(self.pool.state), len(self.pool.records))
+        self.manager.report(str(self.pool.state), len(list(self.pool.members)))
         self.log.flush()
 
     def wait(self) -> None:

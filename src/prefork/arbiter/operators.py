@@ -11,7 +11,6 @@ from prefork.arbiter.children import Children
 from prefork.arbiter.scoreboard_writer import ScoreboardWriter
 from prefork.control.server import Reply
 from prefork.core.pool import Pool
-from prefork.core.states import MOLD
 from prefork.errors import ControlError
 from prefork.platform.base import Platform
 from prefork.settings.platforms import MOST_ON_WINDOWS
@@ -109,8 +108,8 @@ class Operators:
 
     def _dump(self, wanted: int | None, reply: Reply) -> None:
         children = self._server.children.by_slot
-        slots = sorted(slot for slot in children if slot != MOLD) if wanted is None else [wanted]
-        if wanted is not None and (wanted not in children or wanted == MOLD):
+        slots = sorted(children) if wanted is None else [wanted]
+        if wanted is not None and wanted not in children:
             raise ControlError(f"there is no worker in slot {wanted}")
         reports: list[dict[str, Any]] = []
         if not slots:
@@ -123,7 +122,7 @@ class Operators:
     def _collect(
         self, reports: list[dict[str, Any]], expected: int, reply: Reply, report: dict[str, Any]
     ) -> None:
-        record = self._server.pool.records.get(report["slot"])
+        record = self._server.pool.members.workers.get(report["slot"])
         reports.append({**report, "state": str(record.state) if record else "gone"})
         if len(reports) == expected:
             reply({"workers": sorted(reports, key=lambda report: int(report["slot"]))})

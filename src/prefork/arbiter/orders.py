@@ -18,7 +18,6 @@ class Birth:
     listeners: Sequence[int]  #: numbers
     shared: Sequence[int]  #: numbers of what else each of our own processes inherits
     incidents: Path | None  #: directory
-    loop_maximum: int | None = None  #: of the pool, where nobody has said one: for event loops
     conduct: Conduct | None = None  #: how programs are treated; None if the workers are ours
 
 

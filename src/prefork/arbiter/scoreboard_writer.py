@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from prefork.arbiter.accept_mode import accept_mode_of_kind
+from prefork.core.limits import accept_mode_of_kind
 from prefork.core.pool import Pool
 from prefork.core.snapshot import Row
-from prefork.core.states import MOLD, State, WorkerRecord
+from prefork.core.states import Process, Record, State, WorkerRecord
 from prefork.ipc import layout
 from prefork.ipc.layout import NEVER_REPORTED
 from prefork.ipc.reading import Counts, counted, oldest_since
@@ -38,7 +38,7 @@ class ScoreboardWriter:
         self._rows: dict[int, layout.Row] = {}
         self._records: dict[int, layout.Record] = {}
         self._readers: dict[int, Callable[[], tuple[Any, ...]]] = {}
-        self._started: dict[int, float] = {}
+        self._started: dict[Process, float] = {}
         self._occupied: set[int] = set()
         header = scoreboard.header
         header.started = now
@@ -53,11 +53,11 @@ class ScoreboardWriter:
         """Write what the workers serve, and how such workers accept, once it is known."""
         header = self.scoreboard.header
         header.kind = kind
-        header.accept = accept_mode_of_kind(header.accept, event_loop=event_loop)
+        header.accept = accept_mode_of_kind(header.accept, is_loop=event_loop)
 
     def rows(self, pool: Pool) -> dict[int, Row]:
         """Return what each worker of ``pool`` reports of itself."""
-        return {slot: self._seen(slot) for slot in pool.records if slot != MOLD}
+        return {slot: self._seen(slot) for slot in pool.members.workers}
 
     def _seen(self, slot: int) -> Row:
         if slot not in self._readers:
@@ -95,18 +95,18 @@ class ScoreboardWriter:
         header.spawned, header.exited = pool.totals.spawned, pool.totals.exited
         header.crashed, header.hung = pool.totals.crashed, pool.totals.hung
         for slot in self._occupied:
-            self._record(slot).state = pool.records[slot].state.value
+            self._record(slot).state = pool.members.workers[slot].state.value
 
     def end(self) -> None:
         """Write that the server is no more; the file may outlive it in a reader's hands."""
         self.scoreboard.header.state = "stopped"
 
-    def prepare(self, record: WorkerRecord) -> None:
+    def prepare(self, record: Record) -> None:
         """Make the slot of ``record`` ready for its process, which is about to be started."""
-        slot = record.slot
-        self._started[slot] = record.started
-        if slot == MOLD:
+        self._started[record.process] = record.started
+        if not isinstance(record, WorkerRecord):
             return
+        slot = record.slot
         header = self.scoreboard.header
         header.used_slots = max(header.used_slots, slot + 1)
         self._record(slot).prepare(record.generation, record.started, self.row(slot))
@@ -119,12 +119,12 @@ class ScoreboardWriter:
             record.pid, record.state = child.pid, State.STARTING.value
             self._occupied.add(child.slot)
 
-    def vacate(self, slot: int) -> None:
-        """Mark ``slot`` as free; its counters stay."""
-        self._started.pop(slot, None)
-        self._occupied.discard(slot)
-        if slot != MOLD:
-            self._record(slot).state = ""
+    def vacate(self, process: Process) -> None:
+        """Mark the slot of ``process`` as free; its counters stay."""
+        self._started.pop(process, None)
+        if isinstance(process, int):
+            self._occupied.discard(process)
+            self._record(process).state = ""
 
     def counted(self, child: Child) -> Counts:
         """Return what ``child`` has counted in its life."""
@@ -134,7 +134,7 @@ class ScoreboardWriter:
 
     def age(self, child: Child, now: float) -> float:
         """Return how many seconds ago ``child`` was ordered."""
-        return round(now - self._started.get(MOLD if child.slot is None else child.slot, now), 3)
+        return round(now - self._started.get(child.key, now), 3)
 
     def held_by(self, child: Child, now: float) -> dict[str, Any]:
         """Return what unit ``child`` has in progress, and for how long."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from prefork.cli.server import resolved, server_parser
+from prefork.core.limits import AutomaticMaximum
 from prefork.errors import HandlerError
 from prefork.kinds.base import Kind
 from prefork.kinds.targets.finding import Handler, load
@@ -64,9 +65,10 @@ def _loaded(settings: Settings) -> Handler:
 
 def _for_kind(settings: Settings, kind: Kind) -> Settings:
     """Return ``settings`` with the limits that ``workers = auto`` has for ``kind``."""
-    if settings.loop_maximum is None or not kind.event_loop:
+    if settings.loop_maximum is None:
         return settings
-    return replace(settings, maximum=settings.loop_maximum)
+    automatic = AutomaticMaximum(settings.maximum, settings.loop_maximum)
+    return replace(settings, maximum=automatic.of(is_loop=kind.event_loop))
 
 
 def _text(effective: Resolved, handler: Handler) -> str:

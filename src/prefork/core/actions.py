@@ -2,17 +2,19 @@
 
 from dataclasses import dataclass
 
+from prefork.core.states import Process
+
 
 @dataclass(frozen=True, slots=True)
 class StartMold:
-    """Start the process that imports the target once and forks the workers."""
+    """Start the process that imports the target once and forks the workers of a generation."""
 
     generation: int
 
 
 @dataclass(frozen=True, slots=True)
 class Spawn:
-    """Start a worker: ordered from the mold (``fork``), or as a fresh interpreter."""
+    """Start a worker: ordered from its generation's mold (``fork``), or a fresh interpreter."""
 
     slot: int
     generation: int
@@ -20,10 +22,17 @@ class Spawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Drain:
-    """Ask a worker, or the mold, to finish what it holds and to leave."""
+class CountAsReady:
+    """Take the silent program in ``slot`` for ready: from now on it counts as capacity."""
 
     slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Ask a process to finish what it holds and to leave."""
+
+    process: Process
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +44,14 @@ class Nudge:
 
 @dataclass(frozen=True, slots=True)
 class Inspect:
-    """Record the incident of a hung worker; ``IncidentRecorded`` follows."""
+    """Record the incident of a hung process; ``IncidentRecorded`` follows."""
+
+    process: Process
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """End the hung program in a way that lets it print its stacks; ``Kill`` follows."""
 
     slot: int
 
@@ -44,7 +60,7 @@ class Inspect:
 class Kill:
     """End the process now."""
 
-    slot: int
+    process: Process
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +68,4 @@ class StopListening:
     """Let no new connection be established; queued ones are still accepted."""
 
 
-Action = StartMold | Spawn | Drain | Nudge | Inspect | Kill | StopListening
+Action = StartMold | Spawn | CountAsReady | Drain | Nudge | Inspect | Abort | Kill | StopListening

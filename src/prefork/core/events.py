@@ -1,35 +1,83 @@
-"""What happened, in the past tense: all that the pool ever hears of the world."""
+"""What happened, in the past tense: all that the pool ever learns of the world."""
 
 from dataclasses import dataclass
 
-from prefork.core.states import ExitStatus
+from prefork.core.states import ExitStatus, Process
 
 
 @dataclass(frozen=True, slots=True)
 class TargetLoaded:
-    """A worker, or the mold, has imported its target; it is not ready yet."""
+    """A process has imported its target; it is not ready yet."""
 
-    slot: int
+    process: Process
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed:
+    """The target cannot be loaded; the process ends by itself."""
+
+    process: Process
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnFailed:
+    """The ordered process does not exist: the system refused it, or the mold died before it."""
+
+    process: Process
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForkRefused:
+    """The mold has loaded the target but must not be forked: its import started threads."""
+
+    generation: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoldReady:
+    """The mold of a generation can fork; None is what it does not know."""
+
+    generation: int
+    capacity: int | None = None  #: units that a worker can hold at once
+    is_loop: bool | None = None  #: whether workers run an event loop
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerReady:
-    """A worker says that it serves now; the mold, that it can fork."""
+    """A worker serves now; None is what it does not know."""
 
     slot: int
-    capacity: int | None = None  #: units that a worker can hold at once; None is "as before"
+    capacity: int | None = None  #: units that it can hold at once
+    is_loop: bool | None = None  #: whether it runs an event loop
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramRuns:
+    """The process in ``slot`` has become the program, which may never report anything."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramReported:
+    """The program in ``slot`` has notified us of something, so it will report ready itself."""
+
+    slot: int
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerLeaving:
-    """A worker says that it takes no more and is about to end, though nobody asked it to."""
+    """A worker takes no more and is about to end, though it was not asked to."""
 
     slot: int
 
 
 @dataclass(frozen=True, slots=True)
 class TimeExtended:
-    """A process says that what it does now, start, work or end, may take until ``until``."""
+    """What the worker does now, start, work or end, may take until ``until``."""
 
     slot: int
     until: float
@@ -45,47 +93,32 @@ class WorkerExited:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerSuspended:
-    """Somebody stopped the process (SIGSTOP)."""
+class MoldExited:
+    """The mold of a generation is gone, for whatever reason."""
 
-    slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerResumed:
-    """Somebody let the stopped process go on (SIGCONT)."""
-
-    slot: int
+    generation: int
+    status: ExitStatus
 
 
 @dataclass(frozen=True, slots=True)
-class LoadFailed:
-    """The target cannot be loaded; the process ends by itself."""
+class ProcessSuspended:
+    """The process was stopped by a signal (SIGSTOP)."""
 
-    slot: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ForkRefused:
-    """The mold has loaded the target but must not be forked: its import started threads."""
-
-    reason: str
+    process: Process
 
 
 @dataclass(frozen=True, slots=True)
-class SpawnFailed:
-    """The ordered process does not exist: the system refused it, or the mold died before it."""
+class ProcessResumed:
+    """The stopped process continues (SIGCONT)."""
 
-    slot: int
-    reason: str
+    process: Process
 
 
 @dataclass(frozen=True, slots=True)
 class IncidentRecorded:
-    """What there is to know about a hung worker is on disk; it may be killed."""
+    """What there is to know about a hung process is on disk; it may be killed."""
 
-    slot: int
+    process: Process
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,25 +135,40 @@ class LimitsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ReloadRequested:
+    """A new generation of workers shall replace the present one."""
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
-    """The server shall end: gracefully, or with everybody killed at once."""
+    """The server shall end: gracefully, or with every process killed at once."""
 
     at_once: bool = False
 
 
 Event = (
     TargetLoaded
+    | LoadFailed
+    | SpawnFailed
+    | ForkRefused
+    | MoldReady
     | WorkerReady
+    | ProgramRuns
+    | ProgramReported
     | WorkerLeaving
     | TimeExtended
     | WorkerExited
-    | WorkerSuspended
-    | WorkerResumed
-    | LoadFailed
-    | ForkRefused
-    | SpawnFailed
+    | MoldExited
+    | ProcessSuspended
+    | ProcessResumed
     | IncidentRecorded
     | ConnectionArrived
     | LimitsChanged
+    | ReloadRequested
     | StopRequested
 )
+
+#: What only changes what is known of one process.
+AboutProcess = TargetLoaded | ProcessSuspended | ProcessResumed
+#: What only changes what is known of one worker.
+AboutWorker = ProgramRuns | ProgramReported | TimeExtended

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from prefork.core.states import ExitStatus
+from prefork.core.states import ExitStatus, Mold, Process
 
 
 @dataclass(slots=True)
@@ -26,6 +26,11 @@ class Child:
     doomed: bool = False  #: killed by us, or to be killed as soon as its process is known
     program: bool = False  #: it runs, or becomes, a program that is not ours
     unread: bytes = b""  #: the beginning of a message, read from the channel
+
+    @property
+    def key(self) -> Process:
+        """What the pool's events and actions name it by."""
+        return Mold(self.generation) if self.slot is None else self.slot
 
     def close(self) -> None:
         """Close what the arbiter holds open for it."""

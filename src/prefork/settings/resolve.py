@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from prefork.core.limits import AutomaticMaximum, automatic_maximum
 from prefork.errors import PreforkError, SettingsError
 from prefork.kinds.event_loop.choice import SELECTABLE
 from prefork.kinds.targets.place import facts_of_outside_kinds
@@ -65,7 +66,7 @@ def resolve(
         raise SettingsError(list(dict.fromkeys(found)))
     settings = replace(_settings(values), outside_kinds=facts_of_outside_kinds())
     if given["workers"].texts[-1:] == ("auto",):
-        settings = replace(settings, loop_maximum=_most(surroundings.cpus, surroundings))
+        settings = replace(settings, loop_maximum=_automatic(surroundings).event_loop)
     return Resolved(settings, {name: value.source for name, value in given.items()})
 
 
@@ -140,8 +141,7 @@ def _effective(option: Option, given: Layer, surroundings: Surroundings) -> tupl
     texts = given[option.name].texts
     match option.name, texts:
         case "workers", ("auto",):
-            # Blocking workers wait most of the time, so there may be more of them than CPUs.
-            return (f"1..{_most(4 * surroundings.cpus, surroundings)}",)
+            return (f"1..{_automatic(surroundings).blocking}",)
         case "concurrency", _ if _is_capped(given, surroundings):
             return (str(SELECTABLE),)
         case "log-format", ("auto",):
@@ -151,8 +151,9 @@ def _effective(option: Option, given: Layer, surroundings: Surroundings) -> tupl
     return texts
 
 
-def _most(workers: int, surroundings: Surroundings) -> int:
-    return min(workers, MOST_ON_WINDOWS) if surroundings.is_windows else workers
+def _automatic(surroundings: Surroundings) -> AutomaticMaximum:
+    most = MOST_ON_WINDOWS if surroundings.is_windows else None
+    return automatic_maximum(surroundings.cpus, most)
 
 
 def _is_capped(given: Layer, surroundings: Surroundings) -> bool:

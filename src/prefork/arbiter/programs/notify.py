@@ -3,10 +3,10 @@
 import selectors
 from typing import Final
 
-from prefork.arbiter.child_events import News, fields, place_of
+from prefork.arbiter.child_events import News, fields
 from prefork.arbiter.programs.notify_words import Said, parse
 from prefork.arbiter.programs.program import Program
-from prefork.core.events import TimeExtended, WorkerLeaving
+from prefork.core.events import ProgramReported, TimeExtended, WorkerLeaving
 from prefork.core.states import State
 from prefork.platform.posix.programs import Letter, NotifySocket
 
@@ -67,21 +67,21 @@ class NotifyLetters:
             self._warn("size", "it is too long")
             return
         said = parse(letter.text)
-        program.spoke, program.ready_at = True, None
         self._heed(said, self._news.clock())
         if said.wrong:
             self._warn("words", f"{said.wrong[0]!r} is not understood")
 
     def _heed(self, said: Said, now: float) -> None:
         program, pool = self._program, self._news.pool
-        slot = place_of(program.child)
+        slot = program.slot
+        pool.apply(ProgramReported(slot), now)
         if said.extension is not None:
             pool.apply(TimeExtended(slot, now + said.extension), now)
         if said.ready:
-            program.become_ready(self._news, now)
+            program.report_ready(self._news, now)
         self._enter(said, now)  # what it says of now counts from now on
         if said.stopping:
-            if pool.records[slot].state is State.READY:
+            if pool.members.workers[slot].state is State.READY:
                 self._news.log.info("worker leaving", **fields(program.child))
             program.row.set_leaving()
             pool.apply(WorkerLeaving(slot), now)

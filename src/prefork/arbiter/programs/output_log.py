@@ -6,8 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol
 
-from prefork.arbiter.child_events import fields, place_of
+from prefork.arbiter.child_events import fields
 from prefork.arbiter.programs.output import Output
+from prefork.core.states import Process
 from prefork.logs.log import Log
 from prefork.platform.base import Child
 
@@ -39,12 +40,12 @@ class Printing:
         self._log = log
         self._watch = watch
         self._clock = clock
-        self._outputs: dict[int, tuple[Child, list[Output]]] = {}  # by slot
+        self._outputs: dict[Process, tuple[Child, list[Output]]] = {}
         self._paused_until: float | None = None
 
     def add(self, child: Child, outputs: list[Output]) -> None:
         """Log what comes from ``outputs`` as that of ``child``; they are ours now."""
-        self._outputs[place_of(child)] = child, outputs
+        self._outputs[child.key] = child, outputs
         if self._paused_until is None:
             self._listen_to(child, outputs)
 
@@ -66,14 +67,14 @@ class Printing:
 
     def last_words(self, child: Child) -> None:
         """Log what ``child`` has printed before its end."""
-        for output in self._outputs[place_of(child)][1]:
+        for output in self._outputs[child.key][1]:
             output.read_last_words(LAST_WORDS)
             self._log_lines(child, output)
             self._log.lost += len(output.lines)  # they can wait no longer
 
     def forget(self, child: Child) -> None:
         """Let go of the outputs of ``child``, which is gone."""
-        for output in self._outputs.pop(place_of(child))[1]:
+        for output in self._outputs.pop(child.key)[1]:
             self._ignore(output)
             output.close()
 
@@ -94,13 +95,13 @@ class Printing:
         if not output.is_open:  # closed by the program, which may live on
             self._ignore(output)
         if not self._log_lines(child, output):
-            self._pause(place_of(child))
+            self._pause(child.key)
 
-    def _pause(self, slot: int) -> None:
+    def _pause(self, process: Process) -> None:
         """Let programs wait for the log's reader, as they would without us."""
         self._paused_until = self._clock() + PAUSE
         # Who has just been heard comes last then; otherwise it would leave the others no room.
-        self._outputs[slot] = self._outputs.pop(slot)
+        self._outputs[process] = self._outputs.pop(process)
         for _, outputs in self._outputs.values():
             for output in outputs:
                 self._ignore(output)

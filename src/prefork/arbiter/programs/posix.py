@@ -81,13 +81,9 @@ class Starter:
         """Send the signal that the settings name."""
         self._platform.signal(child, self._stop_signal)
 
-    def abort(self, child: Child) -> float:
-        """Have ``child``, which hangs, print its stacks, as many do on SIGABRT; tell for how long.
-
-        So does systemd.
-        """
+    def abort(self, child: Child) -> None:
+        """Have ``child``, which hangs, print its stacks, as many do on SIGABRT; so does systemd."""
         self._platform.signal(child, "SIGABRT")
-        return ABORT_PATIENCE
 
 
 def _user_id(user: str | None) -> int:

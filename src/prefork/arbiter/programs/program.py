@@ -5,6 +5,7 @@ from typing import Protocol
 
 from prefork.arbiter.child_events import News
 from prefork.arbiter.programs.row import ProgramRow
+from prefork.core.events import WorkerReady
 from prefork.platform.base import Child
 
 
@@ -25,15 +26,22 @@ class Program:
     child: Child
     row: ProgramRow
     letters: Letters | None = None
-    spoke: bool = False  #: it has notified us; so it will say itself when it is ready
     ready: bool = False
-    ready_at: float | None = None
-    kill_at: float | None = None
 
-    def become_ready(self, news: News, now: float) -> None:
-        """Count as capacity from now on."""
-        self.ready_at = None
+    @property
+    def slot(self) -> int:
+        """Its place in the pool; a program is never a mold."""
+        assert self.child.slot is not None
+        return self.child.slot
+
+    def report_ready(self, news: News, now: float) -> None:
+        """Report that it serves, if that is not known yet."""
         if not self.ready:
-            self.ready = True
-            self.row.restart_watch(now)
-            news.ready(self.child, None, now)
+            news.pool.apply(WorkerReady(self.slot), now)
+            self.count_as_ready(news, now)
+
+    def count_as_ready(self, news: News, now: float) -> None:
+        """Note that the pool counts it as capacity."""
+        self.ready = True
+        self.row.restart_watch(now)
+        news.counted_as_ready(self.child, now)

@@ -37,6 +37,9 @@ _REASONS: Final = {
     740: "it wants to be run as an administrator",  # ERROR_ELEVATION_REQUIRED
 }
 
+#: There is no way to have a program print its stacks, so there is no time for it either.
+ABORT_PATIENCE: Final = 0.0
+
 
 class Starter:
     """Starts programs, and sends them Ctrl-Break."""
@@ -83,10 +86,8 @@ class Starter:
                 reason = f"Ctrl-Break cannot be sent ({why}); it is ended in due time"
                 self._news.log.warning("program not asked to end", **fields(child), reason=reason)
 
-    def abort(self, child: Child) -> float:
-        """Do nothing: there is no way to have a program print its stacks."""
-        del child
-        return 0.0
+    def abort(self, child: Child) -> None:
+        """Do nothing: with no patience the pool never asks for it."""
 
     def _started(self, slot: int, generation: int, outputs: tuple[int, int]) -> Child:
         conduct = self._conduct

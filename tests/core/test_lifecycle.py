@@ -6,8 +6,8 @@ import pytest
 
 from prefork.core.actions import Drain, Kill
 from prefork.core.events import WorkerReady
+from prefork.core.lifecycle import TRANSITIONS, advance
 from prefork.core.states import State, WorkerRecord
-from prefork.core.transitions import TRANSITIONS, advance
 
 
 def record(state: State) -> WorkerRecord:
@@ -32,7 +32,7 @@ def test_a_step_is_in_the_table_or_a_bug(state, step):
             advance(worker, step, 5.0)
 
 
-def test_nobody_comes_back():
+def test_no_step_goes_back():
     """
     No step leads to an earlier state.
     """

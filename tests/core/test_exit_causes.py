@@ -3,7 +3,7 @@
 import pytest
 from conversations import EXITED, FAILED, OUT_OF_MEMORY, SIGKILLED, SIGSEGVED
 
-from prefork.core.causes import exit_cause, is_failed_start
+from prefork.core.lifecycle import exit_cause, is_failed_start
 from prefork.core.states import Cause, ExitStatus, State, WorkerRecord
 
 SIGTERMED = ExitStatus(signal="SIGTERM")
@@ -53,9 +53,9 @@ def test_the_cause_follows_from_what_we_asked_and_how_it_ended(state, leaving_fo
         (SIGKILLED, None, False),
     ],
 )
-def test_who_may_have_served_is_believed_when_it_says_that_all_is_well(status, accepted, failed):
+def test_exit_code_0_of_a_worker_that_may_have_served_is_no_failed_start(status, accepted, failed):
     """
-    Where nobody knows what it took, exit code 0 soon after it was ready is no failed start.
+    Where it is unknown what it took, exit code 0 soon after it was ready is no failed start.
     """
     record = WorkerRecord(
         slot=0, generation=1, started=0.0, since=1.0, ready_at=1.0, state=State.READY
@@ -68,7 +68,7 @@ def test_who_may_have_served_is_believed_when_it_says_that_all_is_well(status, a
     ("status", "text"),
     [(ExitStatus(code=3), "exit 3"), (EXITED, "exit 0"), (SIGKILLED, "SIGKILL")],
 )
-def test_a_status_reads_like_an_operator_says_it(status, text):
+def test_a_status_is_shown_as_exit_code_or_signal_name(status, text):
     """
     The exit code, or the signal's name.
     """

@@ -4,7 +4,7 @@ from conversations import at, pool_of
 
 from prefork.core.actions import Drain, Kill
 from prefork.core.events import WorkerReady
-from prefork.core.scaling import ScalingLimits
+from prefork.core.limits import ScalingLimits
 from prefork.core.snapshot import Row
 
 
@@ -37,3 +37,16 @@ def test_a_leaver_that_holds_nothing_any_more_has_a_limit():
     late = kills(pool.decide(at(205.0, {**held, 2: Row(leaving=True)})))
 
     assert ([], [Kill(2)]) == (free, late)
+
+
+def test_a_leaver_that_holds_an_idle_connection_is_not_done():
+    """
+    A drain is finished when neither a unit nor a connection is left.
+    """
+    pool = shrinking()
+    held = {0: Row(active=2), 1: Row(active=2)}
+    idle = Row(connections=1, leaving=True)
+
+    pool.decide(at(100.0, {**held, 2: idle}))
+
+    assert [] == kills(pool.decide(at(200.0, {**held, 2: idle})))
