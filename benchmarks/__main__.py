@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[Options], list[Measure]]] = {
     "memory": memory.run,
     "cpu": cpu.run,
     "even": even.run,
+    "replace-quiet": replace.run_quiet,
     "replace": partial(replace.run, start="fork"),
     "replace-spawn": partial(replace.run, start="spawn"),
     "idle": idle.run,

@@ -78,6 +78,7 @@ class Started:
     def __init__(self, argv: Sequence[str]) -> None:
         silence = (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0)
         environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has been compiled
         self.pid = os.posix_spawn(argv[0], argv, environ, file_actions=[silence])
 
     def __enter__(self) -> "Started":

@@ -33,10 +33,15 @@ class Worker:
         self.plan = station.plan
         self.channel = station.channel
 
-    def run(self, target: Target) -> int:
-        """Serve until it is time to leave; return the exit status."""
+    def run(self, target: Target | Handler) -> int:
+        """Serve until it is time to leave; return the exit status.
+
+        ``target`` is a handler if the mold has made it.
+        """
         try:
-            handler = made(target, self.plan, self.station.datagrams)
+            handler = target
+            if not isinstance(handler, Handler):
+                handler = made(handler, self.plan, self.station.datagrams)
         except BaseException as error:  # noqa: BLE001 (the user's factory)
             reason = error if isinstance(error, HandlerError) else f"{target.name} raised {error!r}"
             self.channel.tell(failure(str(reason), error))

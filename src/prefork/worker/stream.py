@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -28,6 +27,8 @@ def serve_threaded(gate: Gate, handler: StreamHandler, counters: Counters, threa
 
     Returns when it is time to leave and every connection is finished.
     """
+    from concurrent.futures.thread import ThreadPoolExecutor  # only here: most have no threads
+
     free = threading.Semaphore(threads)
 
     def run(connection: Any, address: object, token: int) -> None:
