@@ -126,6 +126,8 @@ def _become(main: Callable[[], int]) -> NoReturn:
     code = 1
     try:
         code = main()
+    except KeyboardInterrupt:
+        code = 130
     except BaseException:
         sys.excepthook(*sys.exc_info())
         raise
