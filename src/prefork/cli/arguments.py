@@ -7,12 +7,12 @@ to it and a text, and what it does not know it hands back.
 import argparse
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+
+class Kept(Struct, frozen=True):
     """A flag as it was given."""
 
     dest: str
@@ -20,8 +20,7 @@ class Kept:
     value: str | None  #: None where the flag takes none
 
 
-@dataclass(slots=True)
-class Line:
+class Line(Struct):
     """A command line, taken apart."""
 
     kept: list[Kept] = field(default_factory=list)

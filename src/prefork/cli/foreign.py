@@ -1,14 +1,14 @@
 """Flags of other servers that prefork does not have, and what to report about each."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from prefork.settings.names import NOT_OFFERED, meant, similar
 
 
-@dataclass(frozen=True, slots=True)
-class Foreign:
+class Foreign(Struct, frozen=True):
     """A flag that another server knows."""
 
     hint: str  #: follows the flag in a sentence

@@ -7,8 +7,9 @@ made where setting and source are known.
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 #: For how many there is room on a scoreboard.
 MOST_WORKERS: Final = 2048
@@ -22,8 +23,7 @@ _INTEGER: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _RANGE: Final = re.compile(r"(\d{1,9})(?:\.\.(\d{1,9}))?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Struct, frozen=True):
     """How the values of a setting are written."""
 
     convert: Callable[[str], Any]  #: raises ValueError

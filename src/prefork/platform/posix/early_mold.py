@@ -9,10 +9,10 @@ import os
 import socket
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from prefork.platform.posix import descriptors
 
@@ -31,8 +31,7 @@ class Adoption(msgspec.Struct, frozen=True):
     numbers: tuple[int, ...]  #: of the descriptors, in their order
 
 
-@dataclass(frozen=True, slots=True)
-class EarlyMold:
+class EarlyMold(Struct, frozen=True):
     """A child of this process that waits to be adopted, and ends when its channel does."""
 
     pid: int
