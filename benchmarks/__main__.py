@@ -6,13 +6,30 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from benchmarks import cpu, even, grow, idle, loops, many, ondemand, replace, windows
+from benchmarks import (
+    cpu,
+    even,
+    grow,
+    idle,
+    loops,
+    many,
+    memory,
+    ondemand,
+    operators,
+    replace,
+    start,
+    windows,
+)
 from benchmarks.load import compiled
 from benchmarks.report import Measure, Options, machine, markdown, progress
 
 BENCHMARKS: dict[str, Callable[[Options], list[Measure]]] = {
+    "start": start.run,
+    "operators": operators.run,
+    "memory": memory.run,
     "cpu": cpu.run,
     "even": even.run,
+    "replace-quiet": replace.run_quiet,
     "replace": partial(replace.run, start="fork"),
     "replace-spawn": partial(replace.run, start="spawn"),
     "idle": idle.run,

@@ -46,6 +46,12 @@ def facts(pid: int) -> dict[str, int]:
     }
 
 
+def proportional_memory(pid: int) -> int:
+    """Return the bytes of ``pid``, each page divided by the number of those that map it (PSS)."""
+    lines = (_PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
 def lock_holders(kind: str) -> set[int]:
     """Return the processes that hold a lock of ``kind``: FLOCK or POSIX."""
     lines = [line.split() for line in (_PROC / "locks").read_text().splitlines()]

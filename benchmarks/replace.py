@@ -18,6 +18,7 @@ from benchmarks.servers import Prefork
 WORKERS = 6
 CLIENTS = 4
 KILLS = 100
+QUIET_LIMIT = 8.0  #: milliseconds, when nothing else is going on
 APART = 0.02  #: seconds from a successor's readiness to the next kill
 LIMIT = 120.0  #: seconds that all of it may take
 
@@ -49,6 +50,20 @@ def run(options: Options, *, start: str) -> list[Measure]:
             *("--start", start, "--accept", "mutex"),
         ),
     ]
+
+
+def run_quiet(options: Options) -> list[Measure]:
+    """Kill idle workers of a server without clients."""
+    del options
+    with Prefork("greet", str(WORKERS)) as server:
+        server.until_workers(WORKERS)
+        took = []
+        for _ in range(KILLS):
+            took.append(_kill(server, _any(server)).took)
+            select.select([], [], [], APART)
+    value = statistics.median(took) * 1000
+    note = f" ({spread(took, 'ms', 1000)})"
+    return [at_most("from the kill to `worker ready`", value, QUIET_LIMIT, "ms", note)]
 
 
 def _measure(

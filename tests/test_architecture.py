@@ -3,8 +3,6 @@
 import ast
 import functools
 import re
-import subprocess
-import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -170,32 +168,6 @@ def test_a_kind_is_compared_in_its_own_module_alone():
     ]
 
 
-def test_the_arbiter_is_a_small_interpreter():
-    """
-    The arbiter imports nothing that parses, draws, runs loops or threads of its own.
-    """
-    heavy = {"argparse", "asyncio", "concurrent", "importlib.metadata", "multiprocessing"}
-    heavy |= {
-        "prefork.cli",
-        "prefork.kinds.targets",
-        "prefork.worker.boot",
-        "rich",
-        "ssl",
-        "tomllib",
-    }
-
-    assert set() == heavy & modules_after("import prefork.arbiter.__main__")
-
-
-def test_a_worker_is_a_small_interpreter():
-    """
-    What runs user code brings neither the command line, nor the arbiter, nor the rules along.
-    """
-    heavy = {"asyncio", "prefork.arbiter", "prefork.cli", "prefork.core.pool", "rich", "ssl"}
-
-    assert set() == heavy & modules_after("import prefork.worker.mold")
-
-
 def test_the_lock_pins_releases_and_names_no_place():
     """
     Every line of requirements/test.txt is ``name==release``: no range, no address.
@@ -266,13 +238,6 @@ def compares_kind(node: ast.Compare) -> bool:
     nodes = (each for side in sides for each in ast.walk(side))
     values = {each.value for each in nodes if isinstance(each, ast.Constant)}
     return bool(values & KINDS) and any(name.endswith("kind") for name in called)
-
-
-def modules_after(statement: str) -> set[str]:
-    """Return what a fresh interpreter has imported after ``statement``."""
-    code = f"import sys; {statement}; print(*sys.modules, sep='\\n')"
-    command = [sys.executable, "-P", "-c", code]
-    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
 
 
 def lock() -> dict[str, str]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         ProtocolError,
         SettingsError,
     )
-    from prefork.launch import serve
+    from prefork.launch.python import serve
     from prefork.worker.context import WorkerContext
 
 __version__: Final = "0.1.0"
@@ -37,7 +37,7 @@ __all__ = [
 _HOMES: Final = {
     **dict.fromkeys((name for name in __all__ if name.endswith("Error")), "prefork.errors"),
     "WorkerContext": "prefork.worker.context",
-    "serve": "prefork.launch",
+    "serve": "prefork.launch.python",
 }
 
 

@@ -8,7 +8,6 @@ it is, once the file has stopped growing.
 import contextlib
 import os
 import re
-import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ _FRAME: Final = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P
 
 
 _OURS: Final = str(Path(__file__).parent) + os.sep
-_LIBRARY: Final = (sysconfig.get_path("stdlib") + os.sep, "<frozen")
+_LIBRARY: Final = (str(Path(os.__file__).parent) + os.sep, "<frozen")
 
 
 @dataclass(slots=True)

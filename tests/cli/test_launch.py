@@ -12,10 +12,11 @@ import msgspec
 import pytest
 
 from prefork.errors import HandlerError, SettingsError
-from prefork.launch import serve
 from prefork.launch.child import run_child
-from prefork.launch.posix import forget_passed_sockets, settings_file
+from prefork.launch.posix import settings_file
+from prefork.launch.python import serve
 from prefork.launch.targets import target_text
+from prefork.platform.service_manager import forget_passed_sockets
 from prefork.settings import Settings
 
 
@@ -108,7 +109,7 @@ def test_a_script_that_serves_while_it_is_imported_is_refused(tmp_path):
     """
     script = tmp_path / "script.py"
     script.write_text(
-        "from prefork.launch import serve\ndef handle(connection, address): pass\nserve(handle)\n"
+        "from prefork import serve\ndef handle(connection, address): pass\nserve(handle)\n"
     )
 
     done = subprocess.run(
@@ -217,7 +218,7 @@ def test_outside_the_main_thread_signals_are_left_alone():
 
 SERVES = """\
 import os, socket, sys, threading
-import prefork.launch
+import prefork
 
 def handle(connection, address):
     connection.sendall(str(os.getppid()).encode())
@@ -230,7 +231,7 @@ if __name__ == "__main__":
             print(client.recv(99).decode(), os.getpid(), flush=True)
         os.kill(os.getpid(), 15)
     threading.Thread(target=ask, daemon=True).start()
-    sys.exit(prefork.launch.serve(
+    sys.exit(prefork.serve(
         handle, bind=f"fd://{listener.fileno()}", workers=1, control="off", name="launch-test",
     ))
 """

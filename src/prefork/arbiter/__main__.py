@@ -17,7 +17,7 @@ from prefork.arbiter.claim import RunFiles, claim_run_files
 from prefork.arbiter.loop import Arbiter
 from prefork.arbiter.orders import Birth
 from prefork.arbiter.pidfile import pidfile
-from prefork.arbiter.programs.programs import ABORT_PATIENCE, conduct_of
+from prefork.arbiter.programs.settings import conduct_of
 from prefork.arbiter.scoreboard_writer import ScoreboardWriter
 from prefork.control.server import ControlServer
 from prefork.core.limits import accept_mode
@@ -28,6 +28,7 @@ from prefork.ipc.plan import Plan
 from prefork.ipc.scoreboard import Description, ListenerDescription, Scoreboard
 from prefork.logs import log
 from prefork.logs.log import Log
+from prefork.platform.base import Platform
 from prefork.platform.standard_streams import fill_standard_streams
 from prefork.platform.system import (
     System,
@@ -60,22 +61,23 @@ def main() -> int:
     return run(settings, leash) if os.getppid() == parent else 0
 
 
-def run(settings: Settings, leash: Sequence[int] = ()) -> int:
+def run(settings: Settings, leash: Sequence[int] = (), platform: Platform | None = None) -> int:
     """Serve as ``settings`` say; return the status.
 
-    ``leash`` is by what a process that stays our parent leads us, in the words of the backend.
+    ``leash`` is by what a process that stays our parent leads us, in the words of the platform,
+    which is a fresh one of the system at hand if none is given.
     """
     journal = Log(settings.log_level, as_json=settings.log_format == "json")
     log.use(journal)
     try:
-        return serve(settings, journal, leash)
+        return serve(settings, journal, leash, platform or System())
     except PreforkError as error:
         for line in str(error).splitlines():
             print(f"prefork: {line}", file=sys.stderr)  # noqa: T201 (before there is a log)
         return 5 if isinstance(error, ListenError) else 2
 
 
-def serve(settings: Settings, journal: Log, leash: Sequence[int]) -> int:
+def serve(settings: Settings, journal: Log, leash: Sequence[int], platform: Platform) -> int:
     """Open listeners, scoreboard and control socket, and supervise until the end.
 
     Raises ListenError when an address cannot be had, SettingsError when a path cannot.
@@ -101,7 +103,7 @@ def serve(settings: Settings, journal: Log, leash: Sequence[int]) -> int:
             listener.socket.setblocking(listener.is_datagram or blocks)
         owned.enter_context(pidfile(settings.pidfile))
         run_files = owned.enter_context(claim_run_files(settings, journal))
-        arbiter = assemble(run_files.settings, journal, listeners, accept, run_files, descriptors)
+        arbiter = assemble(run_files.settings, platform, listeners, accept, run_files, descriptors)
         owned.callback(arbiter.scoreboard.end)
         last.callback(arbiter.platform.close)
         if leash:
@@ -122,13 +124,14 @@ def serve(settings: Settings, journal: Log, leash: Sequence[int]) -> int:
 
 def assemble(
     settings: Settings,
-    journal: Log,
+    platform: Platform,
     listeners: Sequence[Listener],
     accept: str,
     run_files: RunFiles,
     descriptors: int,
 ) -> Arbiter:
     """Put the arbiter together."""
+    journal = log.current()
     mutex = None
     if accept == "mutex" or settings.accept_mutex_name is not None:
         mutex = made_mutex(settings.accept_mutex_name, journal)
@@ -149,12 +152,11 @@ def assemble(
     os.write(plan_file, msgspec.json.encode(plan))
     shared = [plan.scoreboard, *([] if mutex is None else [mutex])]
     selector = selectors.DefaultSelector()
-    platform = System()
     platform.catch_signals()
     scoreboard = ScoreboardWriter(
         Scoreboard.create(run_files.scoreboard), os.getpid(), platform.now()
     )
-    limits = pool_limits(settings, can_fork=System.can_fork, abort_patience=ABORT_PATIENCE)
+    limits = pool_limits(settings, can_fork=System.can_fork, can_abort=System.can_abort)
     pool = Pool(limits, platform.now())
     given = number_of(plan_file)
     port = next((each.address.port for each in listeners if each.is_internet), None)

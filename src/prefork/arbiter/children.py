@@ -4,11 +4,12 @@ import contextlib
 import selectors
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from itertools import count
+from typing import TYPE_CHECKING
 
 from prefork.arbiter.child_events import News, fields
 from prefork.arbiter.orders import Birth, fork_order, mold_order, worker_order
-from prefork.arbiter.programs.programs import Programs
 from prefork.arbiter.scoreboard_writer import ScoreboardWriter
 from prefork.core.events import (
     ForkRefused,
@@ -24,6 +25,9 @@ from prefork.incidents import Inspector
 from prefork.ipc import messages
 from prefork.logs.log import Log
 from prefork.platform.base import Child, Notice, Platform
+
+if TYPE_CHECKING:
+    from prefork.arbiter.programs.programs import Programs
 
 
 class Children:
@@ -51,7 +55,9 @@ class Children:
         self.news = News(pool, scoreboard, log, birth.incidents, platform.now)
         self.programs: Programs | None = None
         if birth.conduct is not None:
-            self.programs = Programs(self.news, platform, selector, birth.conduct)
+            # Only here: most servers have no programs as workers.
+            programs = import_module("prefork.arbiter.programs.programs")
+            self.programs = programs.Programs(self.news, platform, selector, birth.conduct)
 
     def start_mold(self, generation: int) -> None:
         """Start the mold of ``generation``."""

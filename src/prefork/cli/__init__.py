@@ -6,9 +6,10 @@ and only there it can be caught.
 
 import contextlib
 import errno
+import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final, NoReturn
 
@@ -27,6 +28,8 @@ COMMANDS: Final = {
     "dump": "show the Python stacks of a worker, or of all",
     "why": "show the pool's last decisions, with the numbers behind each",
 }
+#: These start a server.
+_SERVERS: Final = frozenset({"serve", "exec", "echo"})
 _LATER: Final = frozenset({"reload", "top", "upgrade"})
 
 #: The first that fits; anything else prefork says went wrong is an internal error.
@@ -50,17 +53,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     fill_standard_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    code = _exit_code(arguments)
+    if argv is None and sys.platform == "linux" and arguments[:1] and arguments[0] in _SERVERS:
+        return _exit_code(lambda: _start(*arguments))
+    code = _exit_code(lambda: _dispatched(arguments))
     if argv is None and arguments[:1] == ["check"]:
         _leave(code)
     return code
 
 
-def _exit_code(arguments: list[str]) -> int:
+def _exit_code(act: Callable[[], int]) -> int:
+    """Return what ``act`` returns, or the exit code for its error, whose sentences are printed."""
     try:
-        code = _dispatched(arguments)
+        code = act()
         sys.stdout.flush()
         return code
+    except SystemExit:  # the command's --help has been shown
+        return 0
     except PreforkError as error:
         complain(error)
         return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
@@ -109,10 +117,13 @@ def _dispatched(arguments: list[str]) -> int:
         return 0
     if command not in COMMANDS:
         raise SettingsError([_no_command(command)])
-    try:
-        code: int = import_module(f"prefork.cli.{command}").run(rest)
-    except SystemExit:  # the command's --help has been shown
-        return 0
+    code: int = import_module(f"prefork.cli.{command}").run(rest)
+    return code
+
+
+def _start(command: str, *rest: str) -> int:
+    gc.disable()  # hardly anything that is created until the server runs is garbage
+    code: int = import_module("prefork.cli.start").start(command, rest, _exit_code)
     return code
 
 

@@ -7,15 +7,12 @@ to it and a text, and what it does not know it hands back.
 import argparse
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from prefork.cli.foreign import FOREIGN, about
-from prefork.settings.names import similar
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """A flag as it was given."""
 
     dest: str
@@ -23,8 +20,7 @@ class Kept:
     value: str | None  #: None where the flag takes none
 
 
-@dataclass(slots=True)
-class Line:
+class Line(Struct):
     """A command line, taken apart."""
 
     kept: list[Kept] = field(default_factory=list)
@@ -49,7 +45,7 @@ class Parser:
             prog=f"prefork {command}",
             usage=f"prefork {command} {usage}".rstrip(),
             description=description,
-            formatter_class=_Formatter,
+            formatter_class=_Unseen,
             allow_abbrev=False,
             exit_on_error=False,
         )
@@ -112,9 +108,11 @@ class Parser:
             if text == "--":
                 continue
             if re.match(r"-.", text):
+                from prefork.cli import foreign  # only here: most command lines are right
+
                 flag, separator, _ = text.partition("=")
-                line.problems.append(about(flag, self._takes_value))
-                follows = False if separator else self._expects_value(flag)
+                line.problems.append(foreign.about(flag, self._takes_value))
+                follows = False if separator else foreign.expects_value(flag, self._takes_value)
                 continue
             if follows is False:
                 line.words.append(text)
@@ -124,15 +122,13 @@ class Parser:
         if not line.words:
             line.words = doubtful[:most_words]
 
-    def _expects_value(self, flag: str) -> bool | None:
-        if flag in FOREIGN:
-            return FOREIGN[flag].takes_value
-        guess = similar(flag, self._takes_value)
-        return self._takes_value[guess] if guess else None
-
 
 class _Argparse(argparse.ArgumentParser):
     """Says so when its help cannot be written; argparse itself keeps that to itself."""
+
+    def format_help(self) -> str:
+        self.formatter_class = _Formatter
+        return super().format_help()
 
     def print_help(self, file: Any = None) -> None:
         print(self.format_help(), end="", file=file)
@@ -155,6 +151,16 @@ class _Keep(argparse.Action):
             namespace.line.problems.append(f"{flag} needs a value, as in {flag} {self.metavar}")
         else:
             namespace.line.kept.append(Kept(self.dest, flag, values))
+
+
+class _Unseen(argparse.HelpFormatter):
+    """What argparse makes for each flag to see whether it could be shown.
+
+    With a width of its own it does not ask for the terminal's, nor import what that takes.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=80)
 
 
 class _Formatter(argparse.HelpFormatter):

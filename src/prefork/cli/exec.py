@@ -11,7 +11,8 @@ from typing import Final
 from prefork.cli.arguments import Line
 from prefork.cli.server import resolved, server_parser
 from prefork.errors import HandlerError, SettingsError
-from prefork.launch import become_arbiter, surroundings
+from prefork.launch.arbiter import become_arbiter
+from prefork.launch.surroundings import surroundings
 from prefork.platform.lookup import find_program
 from prefork.settings import Settings
 from prefork.sockets.addresses import parse_address
@@ -37,6 +38,11 @@ def run(argv: Sequence[str]) -> int:
 
     Raises SettingsError, and HandlerError when the program cannot be found.
     """
+    return become_arbiter(settings(argv))
+
+
+def settings(argv: Sequence[str]) -> Settings:
+    """Return the settings of the server that ``argv`` asks for; raises as ``run`` does."""
     options, command = _parted(argv)
     parser = server_parser(
         "exec",
@@ -53,16 +59,16 @@ def run(argv: Sequence[str]) -> int:
     pinned = {**_PINNED, "target": program or "program"}
     if sys.platform == "win32":
         del pinned["accept-mutex"]  # there is none to choose
-    settings = resolved(
+    found = resolved(
         line,
         pinned=pinned,
         defaults={"concurrency": "1", "name": _name_of(program)},
     ).settings
-    settings = replace(settings, kind="command", command=tuple(command))
-    _check_tokens(settings)
-    _check_readiness(settings)
-    _check_program(settings)
-    return become_arbiter(settings)
+    found = replace(found, kind="command", command=tuple(command))
+    _check_tokens(found)
+    _check_readiness(found)
+    _check_program(found)
+    return found
 
 
 def _parted(argv: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -1,14 +1,14 @@
 """Flags of other servers that prefork does not have, and what to report about each."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from prefork.settings.names import NOT_OFFERED, meant
+from msgspec import Struct
+
+from prefork.settings.names import NOT_OFFERED, meant, similar
 
 
-@dataclass(frozen=True, slots=True)
-class Foreign:
+class Foreign(Struct, frozen=True):
     """A flag that another server knows."""
 
     hint: str  #: follows the flag in a sentence
@@ -75,3 +75,11 @@ def about(flag: str, known: Iterable[str]) -> str:
     if not flag.startswith("--") and flag[:2] in FOREIGN:  # -kgevent
         return f"the flag {flag[:2]} {FOREIGN[flag[:2]].hint}"
     return f"there is no flag {flag}{meant(flag, known)}"
+
+
+def expects_value(flag: str, ours: Mapping[str, bool]) -> bool | None:
+    """Tell whether a value follows ``flag``, which is none of ``ours``; None is "perhaps"."""
+    if flag in FOREIGN:
+        return FOREIGN[flag].takes_value
+    guess = similar(flag, ours)
+    return ours[guess] if guess else None

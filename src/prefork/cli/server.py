@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from prefork.cli.arguments import Kept, Line, Parser
-from prefork.launch import surroundings
+from prefork.launch.surroundings import surroundings
 from prefork.settings import OPTIONS
 from prefork.settings.option import Option
 from prefork.settings.resolve import Resolved, resolve

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from prefork.cli.arguments import Line
+from prefork.cli.listing import status_text
 from prefork.cli.operator import (
     connected,
     found,
@@ -20,7 +21,13 @@ from prefork.errors import ControlError, ProtocolError
 from prefork.status import read_status
 
 if sys.platform == "win32":
-    from prefork.cli import windows_wait as winwait
+    from prefork.cli.windows_wait import pause
+else:
+
+    def pause(seconds: float) -> None:
+        """Let ``seconds`` pass, unless Ctrl-C comes."""
+        select.select([], [], [], seconds)
+
 
 Status = dict[str, Any]
 
@@ -39,10 +46,7 @@ def run(argv: Sequence[str]) -> int:
         elif line.has("json"):
             print_json(look())
         else:
-            # rich takes ten times as long to import as all else here; JSON does without it.
-            from prefork.cli import tables
-
-            tables.console().print(tables.status_table(look()))
+            print(status_text(look()))
     return 0
 
 
@@ -71,34 +75,28 @@ def _watch(look: Callable[[], Status], *, as_json: bool) -> None:
         if as_json:
             _watch_as_lines(look)
         else:
-            _watch_as_tables(look)
+            _watch_as_text(look)
 
 
 def _watch_as_lines(look: Callable[[], Status]) -> None:
     while True:
         print(json.dumps(look(), ensure_ascii=False), flush=True)
-        _pause()
+        pause(_PERIOD)
 
 
-def _watch_as_tables(look: Callable[[], Status]) -> None:
+def _watch_as_text(look: Callable[[], Status]) -> None:
+    if not sys.stdout.isatty():  # there is nothing to draw over
+        while True:
+            print(status_text(look()), flush=True)
+            pause(_PERIOD)
+    # Only here: rich takes longer to import than all else.
     from rich.live import Live
+    from rich.text import Text
 
-    from prefork.cli import tables
+    def drawn() -> Text:
+        return Text(status_text(look()), no_wrap=True, overflow="ellipsis")
 
-    console = tables.console()
-    if not console.is_terminal:  # there is nothing to draw over
+    with Live(drawn(), auto_refresh=False) as live:
         while True:
-            console.print(tables.status_table(look()))
-            _pause()
-    with Live(tables.status_table(look()), console=console, auto_refresh=False) as live:
-        while True:
-            _pause()
-            live.update(tables.status_table(look()), refresh=True)
-
-
-def _pause() -> None:
-    """Let a period pass, unless Ctrl-C comes."""
-    if sys.platform == "win32":
-        winwait.pause(_PERIOD)
-    else:
-        select.select([], [], [], _PERIOD)
+            pause(_PERIOD)
+            live.update(drawn(), refresh=True)

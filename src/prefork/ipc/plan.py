@@ -1,6 +1,7 @@
 """What the arbiter tells a child at its start, beside the descriptors it inherits."""
 
 import mmap
+from typing import Final
 
 import msgspec
 
@@ -25,7 +26,11 @@ class Plan(msgspec.Struct, frozen=True):
     descriptors: int  #: the soft limit of open files that the user has set
 
 
+#: Made once: a mold that is forked from the command line has it by then.
+_DECODER: Final = msgspec.json.Decoder(Plan)
+
+
 def read_plan(fd: int) -> Plan:
     """Return the plan in the memory file ``fd``, which is left open and unmoved."""
     with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as content:
-        return msgspec.json.decode(content[:], type=Plan)
+        return _DECODER.decode(content[:])

@@ -3,13 +3,12 @@
 import os
 import signal
 import sys
-import tempfile
-from collections.abc import MutableMapping
 from typing import IO, Final
 
 import msgspec
 
-from prefork.launch.child import run_child
+from prefork.platform.posix.system import memory_file
+from prefork.platform.service_manager import forget_passed_sockets
 from prefork.settings import Settings
 from prefork.sockets.addresses import parse_address
 
@@ -41,6 +40,8 @@ def become_arbiter(settings: Settings) -> int:
 
 def run_arbiter(settings: Settings) -> int:
     """Run the arbiter as a child process; return its exit code."""
+    from prefork.launch.child import run_child  # only here: become_arbiter needs no subprocess
+
     environ = dict(os.environ)
     forget_passed_sockets(environ)
     with settings_file(settings) as file:
@@ -56,20 +57,11 @@ def arbiter_argv(fd: int) -> list[str]:
 
 def settings_file(settings: Settings) -> IO[bytes]:
     """Return an open file that has no name, holds ``settings`` and stands at its beginning."""
-    if hasattr(os, "memfd_create"):
-        file: IO[bytes] = os.fdopen(os.memfd_create("prefork-settings"), "w+b")
-    else:
-        file = tempfile.TemporaryFile()  # noqa: SIM115  the caller closes it
+    file: IO[bytes] = os.fdopen(memory_file("settings"), "w+b")
     file.write(msgspec.json.encode(settings))
     file.flush()
     file.seek(0)
     return file
-
-
-def forget_passed_sockets(environ: MutableMapping[str, str]) -> None:
-    """Remove what sd_listen_fds(3) reads: by now the sockets are addresses in the settings."""
-    for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):
-        environ.pop(name, None)
 
 
 def _adopted(settings: Settings) -> list[int]:

@@ -92,6 +92,7 @@ class Platform(Protocol):
 
     wakeup: socket.socket  #: readable once ``signals`` has something
     can_fork: bool  #: there are molds; otherwise ``spawn`` refuses one
+    can_abort: bool  #: a program can be sent SIGABRT, on which many print their stacks
     wakes_one: bool  #: of several processes blocked in accept, a connection wakes one alone
     #: The loop can wait for a few hundred sockets only: leave out those that need not be read.
     few_sockets: bool

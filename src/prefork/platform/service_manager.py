@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import sys
+from collections.abc import MutableMapping
 
 
 class ServiceManager:
@@ -52,3 +53,9 @@ class ServiceManager:
             ):
                 notifier.setblocking(False)
                 notifier.sendto(text.encode(), self._address)
+
+
+def forget_passed_sockets(environ: MutableMapping[str, str]) -> None:
+    """Remove what sd_listen_fds(3) reads: by now the sockets are addresses in the settings."""
+    for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):
+        environ.pop(name, None)

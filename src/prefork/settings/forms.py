@@ -1,7 +1,7 @@
 """The forms that only this server's settings have."""
 
 import signal
-from typing import Any, Final
+from typing import Final
 
 from prefork.kinds import offered
 from prefork.settings.values import Form, matching
@@ -24,35 +24,19 @@ MUTEX: Final = matching(
 )
 
 
-class _KindForm(Form):
-    """The form of a kind's name; what kinds there are shows when somebody asks."""
-
-    def __init__(self) -> None:
-        """Know no kind yet: arbiter and workers need none of this."""
-
-    @property
-    def allowed(self) -> str:
-        """The end of the sentence that says what is possible."""
-        return f"it is one of auto, {', '.join(offered())}"
-
-    @property
-    def metavar(self) -> str:
-        """What stands for the value in a usage line."""
-        return f"auto|{'|'.join(offered())}"
-
-    def convert(self, text: str) -> str:
-        """Return the kind's name; raises ValueError."""
-        name = text.lower()
-        if name not in ("auto", *offered()):
-            raise ValueError
-        return name
-
-    def show(self, value: Any) -> str:
-        """Return the name as it is."""
-        return str(value)
+def _kind(text: str) -> str:
+    name = text.lower()
+    if name not in ("auto", *offered()):
+        raise ValueError
+    return name
 
 
-KIND: Final = _KindForm()
+#: What kinds there are is looked up when it matters: arbiter and workers need none of this.
+KIND: Final = Form(
+    _kind,
+    lambda: f"it must be one of auto, {', '.join(offered())}",
+    lambda: f"auto|{'|'.join(offered())}",
+)
 
 
 def _signal(text: str) -> str:

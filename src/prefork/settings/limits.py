@@ -9,12 +9,15 @@ from prefork.settings import Settings
 #: Workers that boot at the same time; more would only take the processors from one another.
 STARTING_AT_ONCE: Final = 16
 
+#: Seconds that a hung program has to print its stacks, as many do on SIGABRT; so has it of systemd.
+ABORT_PATIENCE: Final = 1.0
 
-def pool_limits(settings: Settings, *, can_fork: bool, abort_patience: float) -> PoolLimits:
+
+def pool_limits(settings: Settings, *, can_fork: bool, can_abort: bool) -> PoolLimits:
     """Return the limits of a pool whose workers are as ``settings`` want them.
 
-    ``can_fork`` is whether the system has molds; ``abort_patience`` the seconds that a hung program
-    has to print its stacks, 0 where it cannot be asked to.
+    ``can_fork`` is whether the system has molds, ``can_abort`` whether a program can be asked to
+    print its stacks.
     """
     is_program = settings.facts.foreign_programs
     return PoolLimits(
@@ -30,7 +33,7 @@ def pool_limits(settings: Settings, *, can_fork: bool, abort_patience: float) ->
         graceful_timeout=settings.graceful_timeout,
         early_holders=is_program,
         ready_after=settings.ready_after if is_program else 0.0,
-        abort_patience=abort_patience if is_program else 0.0,
+        abort_patience=ABORT_PATIENCE if is_program and can_abort else 0.0,
         fork=can_fork and settings.start != "spawn" and not is_program,
         starting_at_once=STARTING_AT_ONCE,
     )

@@ -4,16 +4,17 @@ import dataclasses
 import itertools
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace as _replace
 
 from prefork.settings.values import FLAG, Form
 
 _METADATA: Final = "option"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
+class Option(Struct, frozen=True, kw_only=True):
     """What flag, variable, file key, ``--help`` and reference page are made from."""
 
     name: str  #: key in the file; the flag is ``--name``, the variable ``PREFORK_NAME``
@@ -92,7 +93,7 @@ def _options(settings: type) -> Iterator[Option]:
     for field in fields:
         declared = field.metadata[_METADATA]
         if isinstance(declared, Option):
-            yield dataclasses.replace(declared, fields=tuple(parts[declared.name]))
+            yield _replace(declared, fields=tuple(parts[declared.name]))
 
 
 def grouped(options: tuple[Option, ...]) -> list[tuple[str, list[Option]]]:

@@ -1,7 +1,6 @@
 """Values from the settings file: prefork.toml, or [tool.prefork] in pyproject.toml."""
 
 import contextlib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,8 @@ def from_file(directory: Path, config: str | None, problems: list[str]) -> dict[
 
 
 def _given(path: Path, shown: str, problems: list[str]) -> dict[str, Given]:
+    import tomllib  # only here: most servers have no such file
+
     try:
         table: Any = tomllib.loads(path.read_bytes().decode())
     except OSError as error:

@@ -7,7 +7,6 @@ made where setting and source are known.
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 #: For how many there is room on a scoreboard.
@@ -22,14 +21,32 @@ _INTEGER: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _RANGE: Final = re.compile(r"(\d{1,9})(?:\.\.(\d{1,9}))?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
 class Form:
     """How the values of a setting are written."""
 
-    convert: Callable[[str], Any]  #: raises ValueError
-    allowed: str  #: ends the sentence "… cannot be …: …"
-    metavar: str  #: stands for the value in a usage line
-    show: Callable[[Any], str] = str  #: the value as text again
+    # Not a dataclass, which takes forty times as long to define.
+    def __init__(
+        self,
+        convert: Callable[[str], Any],
+        allowed: str | Callable[[], str],
+        metavar: str | Callable[[], str],
+        show: Callable[[Any], str] = str,
+    ) -> None:
+        """Take texts that are made when they are asked for, or the texts themselves."""
+        self.convert = convert  #: raises ValueError
+        self.show = show  #: the value as text again
+        self._allowed = allowed
+        self._metavar = metavar
+
+    @property
+    def allowed(self) -> str:
+        """The end of the sentence ``… cannot be …: …``."""
+        return self._allowed if isinstance(self._allowed, str) else self._allowed()
+
+    @property
+    def metavar(self) -> str:
+        """What stands for the value in a usage line."""
+        return self._metavar if isinstance(self._metavar, str) else self._metavar()
 
 
 def duration(lowest: float = 0.0, *, zero: str = "") -> Form:

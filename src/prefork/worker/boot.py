@@ -32,10 +32,17 @@ class Worker:
         self._steps = steps
         self._handler: Handler
 
-    def run(self, target: Target) -> int:
-        """Serve until it is time to leave; return the exit status."""
+    def run(self, target: Target | Handler) -> int:
+        """Serve until it is time to leave; return the exit status.
+
+        ``target`` is a handler if the mold has made it.
+        """
         try:
-            self._handler = made(target, self.plan, self.resources.datagrams)
+            self._handler = (
+                target
+                if isinstance(target, Handler)
+                else made(target, self.plan, self.resources.datagrams)
+            )
         except BaseException as error:  # noqa: BLE001 (the user's factory)
             reason = error if isinstance(error, HandlerError) else f"{target.name} raised {error!r}"
             self.channel.send(failure(str(reason), error))

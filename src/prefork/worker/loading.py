@@ -35,6 +35,8 @@ def made(target: Target, plan: Plan, datagrams: Collection[bool]) -> Handler:
     if handler.kind.event_loop:
         # Only here: asyncio costs memory and time that no other kind needs to spend.
         importlib.import_module("prefork.worker.loop.worker")
+    if settings.threads > 1:
+        importlib.import_module("concurrent.futures.thread")
     return handler
 
 

@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Final, NoReturn
@@ -21,7 +21,7 @@ from prefork.errors import HandlerError
 from prefork.ipc import messages
 from prefork.ipc.plan import Plan
 from prefork.ipc.scoreboard import Scoreboard
-from prefork.kinds.targets.finding import Target, find, import_kinds
+from prefork.kinds.targets.finding import Handler, Target, find, import_kinds
 from prefork.logs import log
 from prefork.platform.linux import signal_on_parents_death, thread_count
 from prefork.platform.posix.descriptors import receive
@@ -45,13 +45,17 @@ class Mold:
     """Forks workers that all hold what this process has loaded."""
 
     def __init__(
-        self, plan: Plan, orders: socket.socket, target: Target, default_timeout: float | None
+        self,
+        plan: Plan,
+        orders: socket.socket,
+        target: Target | Handler,
+        default_timeout: float | None,
     ) -> None:
         self.default_timeout = default_timeout  #: of sockets, as the user's code has set it
         self.plan = plan
         self.orders = orders
         self.target = target
-        self._scoreboard = Scoreboard.open(plan.scoreboard)
+        self._scoreboard = Scoreboard.open(plan.scoreboard, writable=True)  # the workers' one, too
         self._forked: dict[int, int] = {}  # the last process of each slot
 
     def serve(self) -> None:
@@ -146,7 +150,9 @@ class Mold:
         self.orders.close()
         status = 1
         try:
-            worker = Worker(Resources(self.plan, order.slot, socket.socket(fileno=channel), dump))
+            sock = socket.socket(fileno=channel)
+            resources = Resources(self.plan, order.slot, sock, dump, self._scoreboard)
+            worker = Worker(resources)
             socket.setdefaulttimeout(self.default_timeout)
             status = worker.run(self.target)
         except BaseException as error:  # noqa: BLE001 (a child never comes back)
@@ -171,8 +177,12 @@ def _fork_blocked(child: Callable[[], NoReturn]) -> int:
 
 
 def main() -> int:
-    """Become the mold that the arguments describe; return its exit status."""
-    arguments = messages.arguments(sys.argv[1:])
+    """Become the mold that the command line describes; return its exit status."""
+    return serve_orders(messages.arguments(sys.argv[1:]))
+
+
+def serve_orders(arguments: Mapping[str, Sequence[int]]) -> int:
+    """Be the mold that ``arguments`` describe; return its exit status."""
     plan, orders, _ = inheritance(arguments)
     show_as("mold", plan.settings.name, plan.generation)
     # We hold nothing that could be lost, and may be stuck in the user's import.
@@ -182,7 +192,10 @@ def main() -> int:
         signal_on_parents_death(signal.SIGKILL)  # a change of user has cleared it
         import_kinds(plan.settings.outside_kinds)
         target = find(plan.settings.target)
-        answer = _ready(plan, target)
+        # What a factory makes, each worker has to find out for itself.
+        handler = (
+            None if plan.settings.factory else made(target, plan, are_datagram(plan.listeners))
+        )
     except HandlerError as error:
         orders.send(messages.encode(failure(str(error), error)))
         return 4
@@ -195,25 +208,14 @@ def main() -> int:
     # What is alive now stays: the collector never again touches, and so never copies, its pages.
     gc.freeze()
     orders.send(messages.encode(messages.Loaded()))
+    answer = messages.Ready(os.getpid()) if handler is None else ready(handler, plan)
     orders.send(messages.encode(answer))
     signal_on_parents_death(0)  # from here on we see the end of the channel
     with no_default_timeout() as users:
-        mold = Mold(plan, orders, target, users)
+        mold = Mold(plan, orders, handler or target, users)
         mold.serve()
         mold.see_workers_leave()
     return 0
-
-
-def _ready(plan: Plan, target: Target) -> messages.Ready:
-    """Return what to send when the target is loaded; raises HandlerError if it cannot be served.
-
-    What a factory makes, each worker has to find out for itself.
-    """
-    return (
-        messages.Ready(os.getpid())
-        if plan.settings.factory
-        else ready(made(target, plan, are_datagram(plan.listeners)), plan)
-    )
 
 
 def _unsafe() -> str | None:

@@ -46,12 +46,20 @@ def inheritance(arguments: Mapping[str, Sequence[int]]) -> tuple[Plan, socket.so
 class Resources:
     """What a worker was started with, ready to be used."""
 
-    def __init__(self, plan: Plan, slot: int, channel: socket.socket, dump: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        slot: int,
+        channel: socket.socket,
+        dump: int,
+        scoreboard: Scoreboard | None = None,
+    ) -> None:
         self.plan = plan
         self.slot = slot
         self.dump = dump  #: the file for the stacks
         catch_dumps(dump)
-        self.scoreboard = Scoreboard.open(plan.scoreboard, writable=True)
+        #: a forked worker has its mold's
+        self.scoreboard = scoreboard or Scoreboard.open(plan.scoreboard, writable=True)
         self.row = self.scoreboard.row(slot)
         self.channel = PosixChannel(channel, self.row)
         self.channel.read_on_signal()

@@ -1,7 +1,6 @@
 """Serves what a gate lets in by calls of a function: one after another, or in threads."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from prefork.worker.accept.gate import Gate
@@ -21,6 +20,8 @@ def serve_threaded(gate: Gate, function: Function, connections: Connections, thr
 
     Returns when it is time to leave and every connection is finished.
     """
+    from concurrent.futures.thread import ThreadPoolExecutor  # only here: most have no threads
+
     free = threading.Semaphore(threads)
 
     def run(connection: Any, address: object, key: int) -> None:

@@ -17,9 +17,6 @@ from prefork.arbiter.programs.settings import Conduct
 from prefork.platform.base import Child, Platform, ProgramOrder
 from prefork.platform.posix.programs import NotifySocket, output_pipe
 
-#: Seconds that a hung program has, after SIGABRT, to print its stacks.
-ABORT_PATIENCE: Final = 1.0
-
 _LAUNCHER: Final = (sys.executable, "-P", "-m", worker.LAUNCHER)
 
 

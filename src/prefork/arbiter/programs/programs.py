@@ -6,17 +6,15 @@ import sys
 from prefork.arbiter.child_events import News
 from prefork.arbiter.programs.output_log import Printing
 from prefork.arbiter.programs.program import Program
-from prefork.arbiter.programs.settings import Conduct, conduct_of
+from prefork.arbiter.programs.settings import Conduct
 from prefork.core.events import ProgramRuns
 from prefork.core.states import Process
 from prefork.platform.base import Child, Platform
 
 if sys.platform == "win32":
-    from prefork.arbiter.programs.windows import ABORT_PATIENCE, Starter
+    from prefork.arbiter.programs.windows import Starter
 else:
-    from prefork.arbiter.programs.posix import ABORT_PATIENCE, Starter
-
-__all__ = ["ABORT_PATIENCE", "Conduct", "Programs", "conduct_of"]
+    from prefork.arbiter.programs.posix import Starter
 
 
 class Programs:

@@ -37,9 +37,6 @@ _REASONS: Final = {
     740: "it wants to be run as an administrator",  # ERROR_ELEVATION_REQUIRED
 }
 
-#: There is no way to have a program print its stacks, so there is no time for it either.
-ABORT_PATIENCE: Final = 0.0
-
 
 class Starter:
     """Starts programs, and sends them Ctrl-Break."""

@@ -3,8 +3,10 @@
 import signal
 
 from prefork.platform import linux
-from prefork.platform.base import Child
+from prefork.platform.base import Child, SpawnOrder
+from prefork.platform.posix.early_mold import EarlyMold
 from prefork.platform.posix.processes import PosixPlatform
+from prefork.platform.posix.system import memory_file
 
 
 class LinuxPlatform(PosixPlatform):
@@ -15,6 +17,7 @@ class LinuxPlatform(PosixPlatform):
 
     def __init__(self) -> None:
         super().__init__()
+        self.early: EarlyMold | None = None  #: becomes the first mold
         self._memory = linux.OutOfMemoryKills()
         linux.become_subreaper()
 
@@ -22,6 +25,19 @@ class LinuxPlatform(PosixPlatform):
         """Have the kernel send us SIGTERM when our ``parent`` ends."""
         linux.signal_on_parents_death(signal.SIGTERM)
         super().follow(parent, interrupt)  # it may have ended before
+
+    def spawn(self, order: SpawnOrder) -> Child:
+        """Start a worker or a mold, or adopt the mold that already waits."""
+        if order.slot is None and self.early is not None:
+            early, self.early = self.early, None
+            dump = memory_file("stacks", append=True)
+            child = Child(order.slot, order.generation, early.channel, dump)
+            words = [*order.arguments, "--dump", str(dump)]
+            if early.adopt(words, (*order.inherited, dump)):
+                self.adopt(child, early.pid)
+                return child
+            child.close()  # which ends it
+        return super().spawn(order)
 
     def kernel_state(self, child: Child) -> dict[str, str]:
         """Return what /proc says of ``child``."""

@@ -25,6 +25,7 @@ class PosixPlatform:
     """The ``Platform`` of a POSIX system."""
 
     can_fork = False
+    can_abort = True
     wakes_one = False
     few_sockets = False
 

@@ -4,12 +4,15 @@ import contextlib
 import fcntl
 import os
 import resource
-import tempfile
+import sys
+
+if sys.platform != "linux":
+    import tempfile
 
 
 def memory_file(name: str, *, append: bool = False) -> int:
     """Return the descriptor of an empty file that is in nobody's way."""
-    if hasattr(os, "memfd_create"):
+    if sys.platform == "linux":
         fd = os.memfd_create(f"prefork-{name}", os.MFD_CLOEXEC)
     else:
         fd, path = tempfile.mkstemp(prefix=f"prefork-{name}-")

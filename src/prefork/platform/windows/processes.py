@@ -50,6 +50,7 @@ class WindowsPlatform:
     """
 
     can_fork = False
+    can_abort = False
     wakes_one = False
     few_sockets = True  # select() takes 512
 

@@ -1,27 +1,21 @@
-"""What the operator commands show to people.  Imported late: rich is slow to start."""
+"""What ``prefork status`` shows to people: lines of text, so that nothing slow is imported."""
 
-from typing import Any, Final
-
-from rich.console import Console, Group
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from prefork.settings.values import WORKERS
 
-#: Columns of a listing that goes into a file or a pipe, where nothing should be cut off.
-_WIDE: Final = 200
+_COLUMNS = (
+    *("slot", "pid", "gen", "state", "active", "accepted", "handled", "failed"),
+    *("age", "busy for", "peer"),
+)
+#: These are words; numbers stand at the right of their column.
+_WORDS = frozenset({"state", "peer"})
 
 
-def console() -> Console:
-    """Return a console for standard output."""
-    usual = Console(highlight=False)
-    return usual if usual.is_terminal else Console(highlight=False, width=_WIDE)
-
-
-def status_table(status: dict[str, Any]) -> Group:
+def status_text(status: dict[str, Any]) -> str:
     """Return the status object of the contract for the eye."""
-    return Group(*(Text(line) for line in summary(status)), Text(), _workers(status["workers"]))
+    return "\n".join([*summary(status), "", *_table([_COLUMNS, *_workers(status["workers"])])])
 
 
 def summary(status: dict[str, Any]) -> list[str]:
@@ -55,18 +49,27 @@ def span(seconds: float) -> str:
     return f"{hours}h {minutes}m" if hours else f"{minutes}m {rest}s"
 
 
-def _workers(workers: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("slot", "pid", "gen", "state", "active", "accepted", "handled", "failed", "age"):
-        table.add_column(name, justify="left" if name == "state" else "right")
-    table.add_column("busy for", justify="right")
-    table.add_column("peer")
+def _workers(workers: list[dict[str, Any]]) -> Iterator[Sequence[str]]:
+    keys = ("slot", "pid", "generation", "state", "active", "accepted", "handled", "failed")
     for worker in workers:
-        keys = ("slot", "pid", "generation", "state", "active", "accepted", "handled", "failed")
-        table.add_row(
+        yield (
             *(str(worker[key]) for key in keys),
             span(worker["age"]),
             span(worker["busy_for"]) if worker["busy"] else "",
-            escape(worker.get("peer") or worker.get("says") or ""),
+            _printable(worker.get("peer") or worker.get("says") or ""),
         )
-    return table
+
+
+def _printable(text: str) -> str:
+    """Return what a program says of itself without what could move a terminal's cursor."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _table(rows: list[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            text.ljust(width) if name in _WORDS else text.rjust(width)
+            for name, text, width in zip(_COLUMNS, row, widths, strict=True)
+        ]
+        yield "  ".join(cells).rstrip()
