@@ -43,7 +43,7 @@ from prefork.platform.system import (
 from prefork.platform.title import show_as
 from prefork.settings import Settings
 from prefork.sockets.listeners import Listener, open_listeners
-from prefork.sockets.quiesce import can_filter
+from prefork.sockets.system import needs_opening
 
 #: Workers that boot at the same time; more would only take the processors from one another.
 STARTING_AT_ONCE = 16
@@ -143,7 +143,7 @@ def assemble(
         mutex=mutex,
         arbiter=os.getpid(),
         generation=1,
-        screened=not can_filter(),
+        screened=needs_opening(),
         descriptors=descriptors,
     )
     plan_file = memory_file("plan")

@@ -4,8 +4,8 @@ import os
 import socket
 from pathlib import Path
 
-from prefork.sockets.binding import remove_stale_socket
 from prefork.sockets.listeners import file_identity
+from prefork.sockets.posix import remove_stale_socket
 
 
 class UnixEndpoint:

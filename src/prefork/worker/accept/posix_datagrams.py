@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from prefork.logs import log
-from prefork.sockets.binding import IP_PKTINFO, is_wildcard
+from prefork.sockets.binding import is_wildcard
 from prefork.sockets.listeners import peer_text
+from prefork.sockets.posix import IP_PKTINFO
 from prefork.worker.accept.datagrams import LONGEST_UDP, Ancillary, Datagram
 from prefork.worker.accept.listeners import InheritedListener, ScreenedListener, are_datagram
 

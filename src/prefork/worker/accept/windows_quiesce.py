@@ -1,7 +1,7 @@
 """Shutting a listener's door from inside, at the server's end (Windows).
 
 When its last handle closes, whoever is queued at a listener is reset.  A system that can refuse
-clients before that (``doors.refuse_connections``) leaves nothing to do here.  Otherwise the queue
+clients before that (``sockets.windows``) leaves nothing to do here.  Otherwise the queue
 has been cut to one place (``listen(0)``), and who finds it empty takes that place himself: from
 then on no client gets in, and each is refused when the listener closes.
 """
@@ -14,7 +14,7 @@ from typing import Final
 
 from prefork.ipc.layout import Record, Row
 from prefork.ipc.scoreboard import Scoreboard
-from prefork.sockets.quiesce import is_refusing
+from prefork.sockets.windows import is_refusing
 
 #: Seconds for a connection to ourselves; it takes less than a hundredth of that.
 _PATIENCE: Final = 0.01
