@@ -1,8 +1,8 @@
 """What is recorded about a process that hangs, before it is killed; also for ``prefork dump``.
 
-The stacks are written by the process itself, from a signal handler in C (faulthandler), so it
-works while other C code holds the interpreter's lock.  Nobody says when a dump is complete:
-it is, once the file has stopped growing.
+The stacks are written by the process itself (faulthandler).  On POSIX systems a signal handler in C
+does that, also while other C code holds the interpreter's lock; on Windows none come then.  A dump
+is complete once its file has stopped growing.
 """
 
 import contextlib

@@ -4,10 +4,10 @@ import faulthandler
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from prefork.ipc.plan import Plan, read_plan
-from prefork.ipc.scoreboard import Scoreboard
+from prefork.ipc.scoreboard import H_STATE, SERVER_STATES, Scoreboard
 from prefork.platform.linux import signal_on_parents_death
 from prefork.platform.posix.signals import NUDGE
 from prefork.platform.title import show_as
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from prefork.worker.accept.posix_loop import LoopGate
     from prefork.worker.counters import LoopCounters
+
+
+_STOPPING: Final = SERVER_STATES.index("stopping")
 
 
 def inheritance(arguments: Mapping[str, Sequence[int]]) -> tuple[Plan, socket.socket, int]:
@@ -47,9 +50,8 @@ class Station:
         self.channel.attend_on_signal()
         signal_on_parents_death(NUDGE)
         self._mutex: FileMutex | None = None
-        self.listeners = inherit(
-            plan.listeners, wait=plan.accept == "blocking", screened=plan.screened
-        )
+        screened = self._is_stopping if plan.screened else None
+        self.listeners = inherit(plan.listeners, wait=plan.accept == "blocking", screened=screened)
         self.datagrams = tuple(map(is_datagram, self.listeners))  #: whether each is for those
         self.channel.close_when_orphaned(self.listeners, self._limit_orphans_life)
         os.register_at_fork(after_in_child=self._let_go)
@@ -78,6 +80,9 @@ class Station:
 
         peers = Peers(self.scoreboard, self.slot)
         return LoopGate(loop, self.listeners, self.channel, peers, counters)
+
+    def _is_stopping(self) -> bool:
+        return self.board.header[H_STATE] == _STOPPING
 
     def _let_go(self) -> None:
         """Keep nothing in a process that the user's code forks: it would keep it beyond our end.

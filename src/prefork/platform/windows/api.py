@@ -22,11 +22,6 @@ _BREAKAWAY_OK: Final = 0x800
 _KILL_ON_JOB_CLOSE: Final = 0x2000
 _FILETIME: Final = 1e-7  #: seconds
 
-#: By this exception a process is asked for its stacks (``worker.winstacks``).  An error, for others
-#: faulthandler passes over; of an application, not of the system.
-DUMP: Final = 0xE0505245
-#: What faulthandler writes before the stacks.
-DUMP_HEADER: Final = f"Windows fatal exception: code 0x{DUMP:08x}\n\n".encode()
 
 _kernel: Final = ctypes.WinDLL("kernel32", use_last_error=True)
 

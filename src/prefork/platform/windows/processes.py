@@ -18,7 +18,6 @@ from typing import Final
 from prefork.platform.base import Child, ForkOrder, Notice, ProgramOrder, SpawnOrder
 from prefork.platform.socket_pair import socket_pair
 from prefork.platform.windows.api import (
-    DUMP_HEADER,
     Console,
     Event,
     Job,
@@ -203,7 +202,7 @@ class WindowsPlatform:
 
     def stacks(self, child: Child) -> bytes:
         """Return what is in the dump file."""
-        return content_of(child.dump).replace(DUMP_HEADER, b"", 1)
+        return content_of(child.dump)
 
     def kernel_state(self, child: Child) -> dict[str, str]:
         """Return nothing: the system does not say what a process waits for."""
