@@ -21,6 +21,9 @@ from prefork.platform.base import Child, Platform
 
 LOOK: Final = 0.02  #: seconds between two looks at a growing dump
 PATIENCE: Final = 0.3  #: seconds that a process has to begin one; a stopped one never does
+NO_STACKS: Final = (
+    "no stacks came: the process is suspended or, on Windows, C code holds the interpreter's lock"
+)
 KEPT: Final = 100  #: incidents kept in the directory
 
 _FRAME: Final = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<function>.*)')
@@ -90,13 +93,16 @@ class Inspector:
 
 
 def _report(child: Child, kernel: dict[str, str], stacks: str) -> dict[str, Any]:
-    return {
+    report = {
         "slot": child.slot,
         "generation": child.generation,
         "pid": child.pid,
         "stacks": stacks,
         "kernel": kernel,
     }
+    if not stacks and not child.program:
+        report["note"] = NO_STACKS
+    return report
 
 
 def guilty_frame(stacks: str) -> str | None:

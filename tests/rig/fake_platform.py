@@ -116,6 +116,7 @@ class FakePlatform:
 
     can_fork = True
     wakes_one = True
+    can_share_nonblocking = True
     few_sockets = False
 
     def __init__(self, script: Callable[[Order], Script] = lambda order: Script()) -> None:

@@ -97,7 +97,7 @@ def serve(settings: Settings, journal: Log, leash: Sequence[int]) -> int:
             # The flag belongs to the socket, which all processes share: one sets it for all.
             # For datagrams it matters only to answers, which are to wait for room.  On Windows who
             # has the mutex sets it as needed, and siblings that are none of ours may block.
-            blocks = accept in ("blocking", "program") or sys.platform == "win32"
+            blocks = accept in ("blocking", "program") or not System.can_share_nonblocking
             listener.socket.setblocking(listener.is_datagram or blocks)
         owned.enter_context(pidfile(settings.pidfile))
         run_files = owned.enter_context(claim_run_files(settings, journal))

@@ -1,6 +1,5 @@
 """Answers the operators' requests that come over the control socket."""
 
-import sys
 import time
 from functools import partial
 from typing import Annotated, Any, Final, Protocol
@@ -14,12 +13,13 @@ from prefork.core.pool import Pool
 from prefork.core.states import MOLD
 from prefork.errors import ControlError
 from prefork.platform.base import Platform
+from prefork.platform.system import System
 from prefork.settings.platforms import MOST_ON_WINDOWS
 from prefork.settings.values import MOST_WORKERS
 from prefork.status import status_of
 
 #: Windows' select takes 512 sockets, and each worker has one to the arbiter.
-MOST_HERE: Final = MOST_ON_WINDOWS if sys.platform == "win32" else MOST_WORKERS
+MOST_HERE: Final = MOST_ON_WINDOWS if System.few_sockets else MOST_WORKERS
 
 
 class Server(Protocol):

@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import select
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,11 +14,9 @@ from prefork.cli.operator import (
     print_json,
     refuse_mistakes,
 )
+from prefork.cli.waiting import pause
 from prefork.errors import ControlError, ProtocolError
 from prefork.status import read_status
-
-if sys.platform == "win32":
-    from prefork.cli import windows_wait as winwait
 
 Status = dict[str, Any]
 
@@ -77,7 +73,7 @@ def _watch(look: Callable[[], Status], *, as_json: bool) -> None:
 def _watch_as_lines(look: Callable[[], Status]) -> None:
     while True:
         print(json.dumps(look(), ensure_ascii=False), flush=True)
-        _pause()
+        pause(_PERIOD)
 
 
 def _watch_as_tables(look: Callable[[], Status]) -> None:
@@ -89,16 +85,8 @@ def _watch_as_tables(look: Callable[[], Status]) -> None:
     if not console.is_terminal:  # there is nothing to draw over
         while True:
             console.print(tables.status_table(look()))
-            _pause()
+            pause(_PERIOD)
     with Live(tables.status_table(look()), console=console, auto_refresh=False) as live:
         while True:
-            _pause()
+            pause(_PERIOD)
             live.update(tables.status_table(look()), refresh=True)
-
-
-def _pause() -> None:
-    """Let a period pass, unless Ctrl-C comes."""
-    if sys.platform == "win32":
-        winwait.pause(_PERIOD)
-    else:
-        select.select([], [], [], _PERIOD)

@@ -8,18 +8,16 @@ import contextlib
 import os
 import selectors
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from prefork.control import system
 from prefork.errors import ControlError
 from prefork.ipc.messages import Lines
 
-if sys.platform != "win32":
-    from prefork.control.unix import UnixEndpoint
 if TYPE_CHECKING:
     from prefork.control.token import Secret
 
@@ -76,7 +74,7 @@ class ControlServer:
         # Given up for an operator when there is no other descriptor left: that is when one
         # is needed most.
         try:
-            self._reserve = _reserve(self._endpoint.listener)
+            self._reserve = system.reserve(self._endpoint.listener)
         except OSError:
             self._endpoint.close()
             raise
@@ -124,7 +122,7 @@ class ControlServer:
         self._clients.pop(client, None)
         with contextlib.suppress(OSError):
             if self._reserve is None:
-                self._reserve = _reserve(self._endpoint.listener)
+                self._reserve = system.reserve(self._endpoint.listener)
         if not self._accepting:
             self._selector.register(self._endpoint.listener, selectors.EVENT_READ, self._accept)
             self._accepting = True
@@ -249,14 +247,9 @@ class Client:
 
 
 def _opened(address: str, secret: Path | None) -> Endpoint:
-    if sys.platform != "win32" and address.startswith("unix:"):
-        return UnixEndpoint(address, CLIENTS_LIMIT)
+    if address.startswith("unix:"):
+        return system.unix_endpoint(address, CLIENTS_LIMIT)
     # Brings OpenSSL along: 4 MB that no Unix socket needs.
     from prefork.control.loopback import LoopbackEndpoint
 
     return LoopbackEndpoint(address, secret, CLIENTS_LIMIT)
-
-
-def _reserve(listener: socket.socket) -> int | None:
-    """Return a descriptor to give up later; None where sockets do not use them up."""
-    return None if sys.platform == "win32" else os.dup(listener.fileno())

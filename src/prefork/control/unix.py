@@ -3,9 +3,13 @@
 import os
 import socket
 from pathlib import Path
+from typing import Final
 
 from prefork.sockets.listeners import file_identity
 from prefork.sockets.posix import remove_stale_socket
+
+#: Seconds of a wait without end after which to begin anew: none, for Ctrl-C interrupts each.
+STEP: Final = None
 
 
 class UnixEndpoint:
@@ -34,6 +38,23 @@ class UnixEndpoint:
         path = Path(self._path)
         if self._file is not None and file_identity(path) == self._file:
             path.unlink()
+
+
+def unix_endpoint(address: str, backlog: int) -> UnixEndpoint:
+    """Return a Unix socket that listens on ``address``; raises OSError."""
+    return UnixEndpoint(address, backlog)
+
+
+def reserve(listener: socket.socket) -> int | None:
+    """Return a descriptor that can be given up later for a client; raises OSError."""
+    return os.dup(listener.fileno())
+
+
+def unix_client(address: str) -> tuple[socket.socket, str]:
+    """Return a socket that can connect to ``address``, and by which name."""
+    path = address.removeprefix("unix:")
+    where = "\0" + path[1:] if path.startswith("@") else path
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), where
 
 
 def _listening(path: str, backlog: int) -> socket.socket:

@@ -20,12 +20,8 @@ class Plan(msgspec.Struct, frozen=True):
     mutex: int | None  #: the accept mutex: a file to lock; on Windows one of its own kind
     arbiter: int  #: process id
     generation: int
-<<<<<<< HEAD
     #: connections may need their hop limit reset when accepted; see ``sockets.quiesce``
     screened: bool
-=======
-    screened: bool  #: at a stop, connections may have to be opened by who accepts; see ``quiesce``
->>>>>>> 1bb37f1 (wip)
     descriptors: int  #: the soft limit of open files that the user has set
 
 

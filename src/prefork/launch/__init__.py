@@ -18,9 +18,9 @@ from prefork.settings.sources import Given, Surroundings, texts_of
 from prefork.sockets.addresses import parse_address
 
 if sys.platform == "win32":
-    from prefork.launch.windows import become_arbiter, run_arbiter
+    from prefork.launch.windows import become_arbiter, run_arbiter, user_number
 else:
-    from prefork.launch.posix import become_arbiter, run_arbiter
+    from prefork.launch.posix import become_arbiter, run_arbiter, user_number
 
 __all__ = ["become_arbiter", "run_arbiter", "serve", "surroundings"]
 
@@ -61,16 +61,8 @@ def surroundings() -> Surroundings:
         cpus=available_cpus(),
         terminal=sys.stderr is not None and sys.stderr.isatty(),
         check_address=parse_address,
-        uid=_user(),
+        uid=user_number(),
     )
-
-
-if sys.platform == "win32":
-
-    def _user() -> int:
-        return 0  # there are no such numbers
-else:
-    _user = os.geteuid
 
 
 def _given(keywords: dict[str, object], problems: list[str]) -> dict[str, Given]:

@@ -9,9 +9,12 @@ from typing import IO, Final
 
 import msgspec
 
+from prefork.arbiter import ARBITER
 from prefork.launch.child import run_child
 from prefork.settings import Settings
 from prefork.sockets.addresses import parse_address
+
+user_number = os.geteuid
 
 _HELD_BACK: Final = (
     signal.SIGINT,
@@ -51,7 +54,7 @@ def run_arbiter(settings: Settings) -> int:
 def arbiter_argv(fd: int) -> list[str]:
     """Return the arbiter's command line; ``fd`` holds the settings."""
     # -P: the current directory is the user's, and its select.py is not ours to import.
-    return [sys.executable, "-P", "-m", "prefork.arbiter", "--settings", str(fd)]
+    return [sys.executable, "-P", "-m", ARBITER, "--settings", str(fd)]
 
 
 def settings_file(settings: Settings) -> IO[bytes]:

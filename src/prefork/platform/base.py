@@ -88,6 +88,8 @@ class Platform(Protocol):
     wakeup: socket.socket  #: readable once ``signals`` has something
     can_fork: bool  #: there are molds; otherwise ``spawn`` refuses one
     wakes_one: bool  #: of several processes blocked in accept, a connection wakes one alone
+    #: A listener that does not block can be shared: each process is told of its clients.
+    can_share_nonblocking: bool
     #: The loop can wait for a few hundred sockets only: leave out those that need not be read.
     few_sockets: bool
 

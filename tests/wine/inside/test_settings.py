@@ -9,23 +9,23 @@ from prefork.cli import main
 from prefork.kinds import targets as handlers
 
 MODULES = [
-    "addresses",
     "cli.check",
     "cli.echo",
     "cli.exec",
     "cli.foreign",
     "cli.serve",
-    "handlers",
     "kinds",
+    "kinds.shapes",
+    "kinds.targets",
     "settings.checks",
     "settings.cpus",
     "settings.environment",
     "settings.reference",
     "settings.resolve",
     "settings.toml",
-    "worker.datagram",
+    "sockets.addresses",
+    "worker.accept.datagrams",
     "worker.servers",
-    "worker.windatagram",
 ]
 TEXT = """\
 def handle(connection, address):

@@ -26,6 +26,7 @@ class PosixPlatform:
 
     can_fork = False
     wakes_one = False
+    can_share_nonblocking = True
     few_sockets = False
 
     def __init__(self) -> None:

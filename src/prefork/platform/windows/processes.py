@@ -50,6 +50,7 @@ class WindowsPlatform:
 
     can_fork = False
     wakes_one = False
+    can_share_nonblocking = False
     few_sockets = True  # select() takes 512
 
     def __init__(self) -> None:
