@@ -16,9 +16,14 @@ def reserve(listener: socket.socket) -> int | None:
 
 def unix_endpoint(address: str, backlog: int) -> NoReturn:
     """Raise OSError."""
-    raise OSError(errno.EAFNOSUPPORT, f"Windows has no {address} for {backlog} clients")
+    del backlog
+    raise OSError(errno.EAFNOSUPPORT, _no_unix_socket(address))
 
 
 def unix_client(address: str) -> tuple[socket.socket, str]:
     """Raise OSError."""
-    raise OSError(errno.EAFNOSUPPORT, f"Windows has no {address}")
+    raise OSError(errno.EAFNOSUPPORT, _no_unix_socket(address))
+
+
+def _no_unix_socket(address: str) -> str:
+    return f"on Windows the control socket cannot be {address}, but tcp://127.0.0.1:PORT"
