@@ -20,7 +20,7 @@ from prefork.logs.log import timestamp
 from prefork.platform.base import Child, Platform
 
 LOOK: Final = 0.02  #: seconds between two looks at a growing dump
-PATIENCE: Final = 0.3  #: seconds that a process has to begin one; a stopped one never does
+PATIENCE: Final = 0.3  #: seconds that a process has to begin one; a suspended one never does
 NO_STACKS: Final = (
     "no stacks came: the process is suspended or, on Windows, C code holds the interpreter's lock"
 )

@@ -26,8 +26,8 @@ Handle = Callable[[bytes, Reply], None]
 
 REQUEST_LIMIT: Final = 64 * 1024  #: bytes of a request
 REPLY_LIMIT: Final = 64 * 1024 * 1024  #: bytes that may wait for a slow client
-GREETING_LIMIT: Final = 512  #: bytes of the line that tells the token, and of what a stranger says
-CLIENTS_LIMIT: Final = 32  #: operators; and as many strangers who may yet turn out to be some
+GREETING_LIMIT: Final = 512  #: bytes of the line with the token
+CLIENTS_LIMIT: Final = 32  #: operators; and as many clients that have not sent the token yet
 
 
 class Endpoint(Protocol):
@@ -35,7 +35,7 @@ class Endpoint(Protocol):
 
     @property
     def address(self) -> str:
-        """What an operator is told."""
+        """What operators connect to."""
 
     @property
     def listener(self) -> socket.socket:
@@ -43,10 +43,10 @@ class Endpoint(Protocol):
 
     @property
     def secret(self) -> "Secret | None":
-        """What the first line of a client must tell; None where the system tells who it is."""
+        """What the first line of a client must hold; None where the system reports its user."""
 
     def admits(self, connection: socket.socket) -> bool:
-        """Tell whether the client may say anything at all."""
+        """Return whether the client may send anything at all."""
 
     def close(self) -> None:
         """Stop listening, and leave nothing behind."""
@@ -225,7 +225,7 @@ class Client:
     def _hear(self, line: bytes) -> None:
         if self._secret is None:
             self._server.answer(line, self)
-        elif len(line) <= GREETING_LIMIT and self._secret.is_told_by(line):
+        elif len(line) <= GREETING_LIMIT and self._secret.is_in(line):
             self._server.welcome()
             self._secret = None
         else:

@@ -37,7 +37,7 @@ def become_arbiter(settings: Settings) -> int:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
-    # They wait until the arbiter can hear them: an early Ctrl-C is a stop like any other.
+    # They wait until the arbiter can read them: an early Ctrl-C is a stop like any other.
     signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
     os.execv(sys.executable, arbiter_argv(file.fileno()))
 

@@ -62,7 +62,7 @@ def user_number() -> int:
 
 @contextlib.contextmanager
 def _passed_on(interrupt: Event) -> Iterator[None]:
-    """Set ``interrupt`` at Ctrl-C and Ctrl-Break, which are then not ours any more."""
+    """Set ``interrupt`` at Ctrl-C and Ctrl-Break, which then have no other effect."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -28,7 +28,7 @@ class Writer:
         self._changed = threading.Condition()
         self._writer: threading.Thread | None = None
         self._broken: OSError | None = None
-        self._stalled = False  #: the reader is slow: nobody waits for it any more
+        self._stalled = False  #: the reader is slow: no writer waits for it any more
 
     @property
     def waiting(self) -> int:
@@ -40,7 +40,7 @@ class Writer:
         return len(self._waiting) < _MOST_WAITING
 
     def write(self, line: bytes) -> None:
-        """Take ``line``; raises OSError when nobody reads any more."""
+        """Take ``line``; raises OSError when there is no reader any more."""
         if not _is_pipe(self._fd):
             os.write(self._fd, line)
             return

@@ -159,7 +159,7 @@ class PosixPlatform:
 
     def send(self, child: Child, word: bytes) -> None:
         """Send ``word`` and wake the worker, should it be blocked in accept."""
-        with contextlib.suppress(OSError):  # it died first; reap will tell
+        with contextlib.suppress(OSError):  # it died first; reap reports it
             child.channel.send(word)
         self.wake(child)
 

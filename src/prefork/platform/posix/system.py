@@ -1,4 +1,4 @@
-"""What the arbiter asks of a POSIX system once: files to share, a limit, other processes."""
+"""What a POSIX system is asked for apart from children: files, a limit, other processes."""
 
 import contextlib
 import fcntl
@@ -11,7 +11,7 @@ from typing import Final
 
 
 def memory_file(name: str, *, append: bool = False) -> int:
-    """Return the descriptor of an empty file that is in nobody's way."""
+    """Return the descriptor of an empty file without a name."""
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create(f"prefork-{name}", os.MFD_CLOEXEC)
     else:
@@ -31,7 +31,7 @@ def given_file(number: int) -> int:
 def accept_mutex(name: str | None) -> tuple[int, bool]:
     """Return the number by which workers inherit their accept mutex: a file to lock.
 
-    Also tells whether somebody else had made it before: never.
+    Also returns whether another process had made it before: never.
     """
     assert name is None  # the settings refuse one
     return memory_file("accept-mutex"), False

@@ -18,7 +18,7 @@ def handle_of(fd: int) -> int:
 
 
 def memory_file(name: str, *, append: bool = False) -> int:
-    """Return the descriptor of an empty file that is in nobody's way, and goes with its users."""
+    """Return the descriptor of an empty file, which is removed with its last handle."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_BINARY | os.O_NOINHERIT
     flags |= os.O_TEMPORARY | os.O_SHORT_LIVED | (os.O_APPEND if append else 0)
     place = Path(tempfile.gettempdir())
