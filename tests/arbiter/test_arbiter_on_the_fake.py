@@ -7,7 +7,7 @@ import pytest
 from prefork.core.limits import PoolLimits
 from prefork.core.restart import RestartLimits
 from prefork.core.scaling import ScalingLimits
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.platform.base import ForkOrder, SpawnOrder
 from rig.fake_arbiter import FakeArbiter
 from rig.fake_platform import Script
@@ -39,7 +39,7 @@ class Dies(Script):
     """Dies before it is ready, though it could load the target."""
 
     def start(self, process):
-        process.send(wire.Loaded())
+        process.send(messages.Loaded())
         process.exit(1)
 
 
@@ -53,7 +53,7 @@ class CannotLoad(Script):
     """Cannot import the target."""
 
     def start(self, process):
-        process.send(wire.Failed(process.pid, "there is no module app"))
+        process.send(messages.Failed(process.pid, "there is no module app"))
         process.exit(4)
 
 
@@ -283,7 +283,7 @@ def test_a_stop_drains_everybody(arbiter, fork):
     world.platform.raise_signal("SIGTERM")
 
     assert 0 == world.run_to_the_end()
-    assert [[wire.DRAIN]] * 3 == [process.words for process in workers]
+    assert [[messages.DRAIN]] * 3 == [process.words for process in workers]
     assert ["stopped"] * 3 == [line["cause"] for line in world.log("worker exited")]
 
 

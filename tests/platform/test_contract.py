@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from prefork.core.states import ExitStatus
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.platform.base import ProgramOrder
 from prefork.platform.system import System
 from rig.fake_platform import FakePlatform, Script
@@ -94,7 +94,7 @@ def test_a_spawned_worker_comes_up(world):
     child = world.worker(2)
 
     assert (2, 3, None, False) == (child.slot, child.generation, child.serial, child.program)
-    assert [wire.Loaded(), wire.Ready(child.pid, "stream")] == world.messages(child, 2)
+    assert [messages.Loaded(), messages.Ready(child.pid, "stream")] == world.messages(child, 2)
 
 
 def test_a_drained_worker_exits_with_0_and_is_reported_once(world):
@@ -103,7 +103,7 @@ def test_a_drained_worker_exits_with_0_and_is_reported_once(world):
     """
     child = world.ready_worker()
 
-    world.platform.send(child, wire.DRAIN)
+    world.platform.send(child, messages.DRAIN)
     ended = []
     world.until(
         lambda: ended or ended.extend(world.platform.reap(lambda: None)),
@@ -113,7 +113,7 @@ def test_a_drained_worker_exits_with_0_and_is_reported_once(world):
     assert [(child, ExitStatus(code=0), False)] == [(n.child, n.ended, n.stopped) for n in ended]
     assert [] == list(world.platform.reap(lambda: None))
     world.platform.kill(child)
-    world.platform.send(child, wire.DRAIN)
+    world.platform.send(child, messages.DRAIN)
     world.platform.wake(child)
     world.platform.ask_for_stacks(child)
     assert [] == list(world.platform.reap(lambda: None))
@@ -225,9 +225,9 @@ def test_a_mold_forks_workers_that_are_reported_like_others(world):
     assert (None, 75) == (child.pid, child.serial)
 
     [forked] = world.messages(mold)
-    assert wire.Forked(75, forked.pid) == forked
+    assert messages.Forked(75, forked.pid) == forked
     world.platform.adopt(child, forked.pid)
-    assert [wire.Ready(forked.pid, "stream")] == world.messages(child)
+    assert [messages.Ready(forked.pid, "stream")] == world.messages(child)
     world.platform.kill(child)
 
     [notice] = world.notices()

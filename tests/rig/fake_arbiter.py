@@ -9,17 +9,10 @@ from typing import Any
 from prefork.arbiter.children import Children
 from prefork.arbiter.loop import Arbiter
 from prefork.arbiter.orders import Birth
-from prefork.arbiter.scoreboard_writer import Board
+from prefork.arbiter.scoreboard_writer import ScoreboardWriter
 from prefork.core.pool import Pool, PoolLimits
-from prefork.ipc.scoreboard import (
-    W_ACCEPTED,
-    W_ACTIVE,
-    W_BUSY_SINCE,
-    W_HANDLED,
-    W_LEAVING,
-    Row,
-    Scoreboard,
-)
+from prefork.ipc.layout import Row
+from prefork.ipc.scoreboard import Scoreboard
 from prefork.logs.log import Log
 from prefork.platform.system import memory_file
 from rig.fake_platform import FakePlatform, FakeSelector, Order, Paused, Script
@@ -39,11 +32,11 @@ class FakeArbiter:
         self._files = [memory_file(name) for name in ("scoreboard", "log")]
         scoreboard, log = self._files
         self.scoreboard = Scoreboard.create(scoreboard)
-        board = Board(self.scoreboard, os.getpid(), self.platform.now())
+        writer = ScoreboardWriter(self.scoreboard, os.getpid(), self.platform.now())
         self.pool = Pool(limits, self.platform.now())
         journal = Log(as_json=True, fd=log)
         birth = Birth(plan=0, listeners=(), shared=(), incidents=incidents)
-        children = Children(self.pool, self.platform, board, self.selector, journal, birth)
+        children = Children(self.pool, self.platform, writer, self.selector, journal, birth)
         self.arbiter = Arbiter(self.pool, self.platform, children, [], self.selector, journal)
 
     def run_for(self, seconds: float) -> None:
@@ -67,20 +60,22 @@ class FakeArbiter:
     def take(self, slot: int) -> None:
         """Have the worker in ``slot`` take a connection."""
         row = self.row(slot)
-        row.clock[W_BUSY_SINCE] = self.platform.time
-        row.words[W_ACCEPTED] += 1
-        row.words[W_ACTIVE] += 1
+        row.busy_since = self.platform.time
+        row.accepted += 1
+        row.connections += 1
+        row.active += 1
 
     def finish(self, slot: int) -> None:
         """Have the worker in ``slot`` finish its connection."""
         row = self.row(slot)
-        row.words[W_HANDLED] += 1
-        row.words[W_ACTIVE] -= 1
-        row.clock[W_BUSY_SINCE] = 0.0
+        row.handled += 1
+        row.active -= 1
+        row.connections -= 1
+        row.busy_since = 0.0
 
     def leave(self, slot: int) -> None:
         """Have the worker in ``slot`` acknowledge that it is to leave."""
-        self.row(slot).words[W_LEAVING] = 1
+        self.row(slot).leaving = 1
 
     def log(self, *events: str) -> list[dict[str, Any]]:
         """Return what is in the log, or those of its ``events``."""

@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any
 
 from prefork.core.states import ExitStatus
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.platform.base import Child, ForkOrder, Notice, ProgramOrder, SpawnOrder
 from prefork.platform.socket_pair import socket_pair
 from prefork.platform.system import memory_file
@@ -33,12 +33,12 @@ class Script:
         if process.child.program:
             return
         if not isinstance(process.order, ForkOrder):
-            process.send(wire.Loaded())
+            process.send(messages.Loaded())
         process.become_ready()
 
     def read(self, process: "FakeProcess", word: bytes) -> None:
         """Read what the arbiter has sent."""
-        if wire.DRAIN in word:
+        if messages.DRAIN in word:
             process.exit(0)
 
     def signalled(self, process: "FakeProcess", name: str) -> None:
@@ -67,19 +67,19 @@ class FakeProcess:
     signals: list[str] = field(default_factory=list)
     wakes: int = 0
 
-    def send(self, message: wire.Message) -> None:
+    def send(self, message: messages.Message) -> None:
         """Send ``message`` to the arbiter."""
-        self.theirs.sendall(wire.encode(message))
+        self.theirs.sendall(messages.encode(message))
 
     def become_ready(self, kind: str = "stream", capacity: int = 1) -> None:
         """Report that it serves now."""
-        self.send(wire.Ready(self.pid, kind, capacity))
+        self.send(messages.Ready(self.pid, kind, capacity))
 
     def fork(self) -> "FakeProcess":
         """As a mold, do what the oldest order says, and report it; return the worker."""
         child, theirs, order = self.platform.orders.popleft()
         worker = self.platform.run(child, theirs, order)
-        self.send(wire.Forked(order.serial, worker.pid))
+        self.send(messages.Forked(order.serial, worker.pid))
         return worker
 
     def exit(self, code: int) -> None:

@@ -10,7 +10,7 @@ from time import monotonic
 import msgspec
 
 from prefork import worker
-from prefork.ipc import messages as wire
+from prefork.ipc import messages
 from prefork.ipc.plan import Plan
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.platform.base import ForkOrder, Platform, ProgramOrder, SpawnOrder
@@ -26,7 +26,7 @@ class World:
     def __init__(self, platform: Platform, stack: contextlib.ExitStack) -> None:
         self.platform = platform
         self.children = []
-        self._messages = {}
+        self._unread = {}
         self._files = stack.enter_context(contextlib.ExitStack())
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         self.listener = listener.fileno()
@@ -61,12 +61,12 @@ class World:
 
     def ready_worker(self, slot=0):
         child = self.worker(slot)
-        assert [wire.Loaded(), wire.Ready(child.pid, "stream")] == self.messages(child, 2)
+        assert [messages.Loaded(), messages.Ready(child.pid, "stream")] == self.messages(child, 2)
         return child
 
     def mold(self):
         mold = self.spawn(None, worker.MOLD, ["--plan", str(self.plan)])
-        assert [wire.Loaded(), wire.Ready(mold.pid, "stream")] == self.messages(mold, 2)
+        assert [messages.Loaded(), messages.Ready(mold.pid, "stream")] == self.messages(mold, 2)
         return mold
 
     def spawn(self, slot, module, words):
@@ -76,7 +76,7 @@ class World:
         return self.keep(self.platform.spawn(order))
 
     def fork(self, mold, slot):
-        line = wire.encode(wire.ForkOrder(slot, 3, serial=slot + 70))
+        line = messages.encode(messages.ForkOrder(slot, 3, serial=slot + 70))
         order = ForkOrder(slot=slot, generation=3, serial=slot + 70, line=line)
         return self.keep(self.platform.fork(mold, order))
 
@@ -96,15 +96,15 @@ class World:
 
     def messages(self, child, count=1):
         """Return the next ``count`` messages of ``child``."""
-        found = self._messages.setdefault(id(child), [])
+        found = self._unread.setdefault(id(child), [])
         while len(found) < count:
             assert select.select([child.channel], [], [], LIMIT)[0], "no message"
             data = child.channel.recv(4096)
             assert data, "the channel has ended"
             *lines, child.unread = (child.unread + data).split(b"\n")
-            found += map(wire.decode, lines)
-            if wire.NotInherited() in found:  # under Wine
-                found.remove(wire.NotInherited())
+            found += map(messages.decode, lines)
+            if messages.NotInherited() in found:  # under Wine
+                found.remove(messages.NotInherited())
                 self.platform.hand_over(child, b"", [self.listener])
         taken, found[:] = found[:count], found[count:]
         return taken

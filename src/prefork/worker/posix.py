@@ -4,10 +4,10 @@ import faulthandler
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from prefork.ipc.plan import Plan, read_plan
-from prefork.ipc.scoreboard import H_STATE, SERVER_STATES, Scoreboard
+from prefork.ipc.scoreboard import Scoreboard
 from prefork.platform.linux import signal_on_parents_death
 from prefork.platform.posix.signals import NUDGE
 from prefork.platform.title import show_as
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from prefork.worker.accept.posix_loop import LoopGate
     from prefork.worker.counters import LoopCounters
-
-
-_STOPPING: Final = SERVER_STATES.index("stopping")
 
 
 def inheritance(arguments: Mapping[str, Sequence[int]]) -> tuple[Plan, socket.socket, int]:
@@ -82,7 +79,7 @@ class Station:
         return LoopGate(loop, self.listeners, self.channel, peers, counters)
 
     def _is_stopping(self) -> bool:
-        return self.board.header[H_STATE] == _STOPPING
+        return self.scoreboard.header.state == "stopping"
 
     def _let_go(self) -> None:
         """Keep nothing in a process that the user's code forks: it would keep it beyond our end.
