@@ -68,7 +68,7 @@ def main() -> int:
 def run(settings: Settings, leash: Sequence[int] = ()) -> int:
     """Serve as ``settings`` say; return the status.
 
-    ``leash`` is by what a process that stays our parent leads us, in the words of the backend.
+    ``leash`` is what ``Platform.follow`` takes, if a process that stays our parent controls us.
     """
     journal = Log(settings.log_level, as_json=settings.log_format == "json")
     log.use(journal)

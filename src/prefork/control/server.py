@@ -93,7 +93,7 @@ class ControlServer:
     def _accept(self) -> None:
         try:
             connection, _ = self._endpoint.listener.accept()
-        except (BlockingIOError, ConnectionError):  # nobody, or nobody any more
+        except (BlockingIOError, ConnectionError):  # no client, or none any more
             return
         except OSError:
             self._make_room()
@@ -229,7 +229,7 @@ class Client:
             self._server.welcome()
             self._secret = None
         else:
-            self.close()  # without a word: whoever this is learns nothing
+            self.close()  # without an answer, so that a stranger learns nothing
 
     def _send(self) -> None:
         try:

@@ -25,7 +25,7 @@ class UnixEndpoint:
         self._file = None if self._path.startswith("@") else file_identity(Path(self._path))
 
     def admits(self, connection: socket.socket) -> bool:
-        """Tell whether the client is our user or root; an abstract name has no permissions."""
+        """Return whether the client is our user or root; an abstract name has no permissions."""
         if not hasattr(socket, "SO_PEERCRED"):
             return True  # then the file's permissions have been checked by the system
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)

@@ -53,7 +53,7 @@ class Log:
         return len(self._pending) + self._writer.waiting
 
     def enabled(self, level: str) -> bool:
-        """Tell whether events of ``level`` are written at all."""
+        """Return whether events of ``level`` are written at all."""
         return LEVELS[level] >= self.threshold
 
     def debug(self, event: str, **fields: object) -> None:
@@ -131,7 +131,7 @@ class Log:
         except BlockingIOError:
             return  # another process was faster to fill it
         except OSError:
-            # Nobody reads there any more, or the disk is full: there is nobody to tell, and
+            # There is no reader any more, or the disk is full: nothing can be reported, and
             # nothing to wait for.
             self.lost += len(self._pending)
             self._pending.clear()

@@ -21,7 +21,7 @@ class Writer:
         self.longest = None if self._pipe is None else select.PIPE_BUF
 
     def takes(self) -> bool:
-        """Tell whether a line can be given now: a writable pipe has room for a page."""
+        """Return whether a line can be given now: a writable pipe has room for a page."""
         return bool(self._poll.poll(0))
 
     def write(self, line: bytes) -> None:
@@ -48,9 +48,9 @@ class Writer:
 
 
 def _own_end_of_pipe(fd: int) -> int | None:
-    """Open the pipe behind ``fd`` anew, so that it is non-blocking for nobody but us.
+    """Open the pipe behind ``fd`` anew, so that it is non-blocking for us only.
 
-    The flag belongs to the open file, which we share with whoever gave it to us.
+    The flag belongs to the open file, which we share with the process that gave it to us.
     """
     try:
         if not stat.S_ISFIFO(os.fstat(fd).st_mode):

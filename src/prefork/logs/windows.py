@@ -36,7 +36,7 @@ class Writer:
         return len(self._waiting)
 
     def takes(self) -> bool:
-        """Tell whether a line can be given now."""
+        """Return whether a line can be given now."""
         return len(self._waiting) < _MOST_WAITING
 
     def write(self, line: bytes) -> None:

@@ -174,4 +174,4 @@ class Platform(Protocol):
         """Return the same for each of its threads, for a hundred at most."""
 
     def killed_for_memory(self) -> bool:
-        """Tell whether the system killed a process of ours for want of memory; each kill once."""
+        """Return whether the system killed a process of ours for want of memory; each kill once."""

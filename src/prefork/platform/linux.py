@@ -99,7 +99,7 @@ class OutOfMemoryKills:
         self._seen = self._count()
 
     def happened(self) -> bool:
-        """Tell whether there was a kill that was not reported yet; each call reports one."""
+        """Return whether there was a kill that was not reported yet; each call reports one."""
         if self._count() <= self._seen:
             return False
         self._seen += 1

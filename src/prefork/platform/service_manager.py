@@ -44,7 +44,7 @@ class ServiceManager:
 
     def _send(self, text: str) -> None:
         assert self._address is not None
-        # getattr: where there are no such sockets, nobody could have given us an address.
+        # getattr: where there are no such sockets, there is no address of one either.
         family = getattr(socket, "AF_UNIX", socket.AF_UNSPEC)
         with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as notifier:
             notifier.setblocking(False)

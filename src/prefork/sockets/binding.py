@@ -25,12 +25,12 @@ def bound(address: Address, backlog: int) -> tuple[socket.socket, Address]:
 
 
 def is_datagram(sock: socket.socket) -> bool:
-    """Tell whether ``sock`` is for datagrams, not for connections."""
+    """Return whether ``sock`` is for datagrams, not for connections."""
     return sock.type == socket.SOCK_DGRAM
 
 
 def is_wildcard(sock: socket.socket) -> bool:
-    """Tell whether ``sock`` has the address of no interface, and so those of all."""
+    """Return whether ``sock`` has the address of no interface, and so those of all."""
     return sock.family in _INTERNET and sock.getsockname()[0] in ("0.0.0.0", "::")
 
 
@@ -40,7 +40,7 @@ def duplicate(fd: int) -> socket.socket:
 
 
 def takes_datagrams(addresses: Iterable[Address]) -> set[bool]:
-    """Tell whether there are addresses for datagrams, and others, without binding any."""
+    """Return whether there are addresses for datagrams, and others, without binding any."""
     known = {"tcp": False, "unix": False, "udp": True, "unixgram": True}
     found = set()
     for address in addresses:
@@ -121,13 +121,13 @@ def adopted(address: Address) -> tuple[socket.socket, Address]:
     except BaseException:
         sock.close()
         raise
-    # The original stays open for nobody: a worker would inherit it under two numbers.
+    # The original must not stay open: a worker would inherit it under two numbers.
     system.close_number(address.fd)
     return sock, where
 
 
 def _datagram_address(sock: socket.socket) -> Address | None:
-    """Return where a socket for datagrams is bound; None if nobody could send to it."""
+    """Return where a socket for datagrams is bound; None if nothing could be sent to it."""
     if not system.can_be_named(sock):
         return None
     where = _address("udp", "unixgram", sock)

@@ -41,7 +41,7 @@ def arriving(sock: socket.socket) -> int | None:
 
 
 def needs_opening() -> bool:
-    """Tell whether a connection to a listener that was quiesced has to be opened."""
+    """Return whether a connection to a listener that was quiesced has to be opened."""
     return not can_filter()
 
 

@@ -18,19 +18,19 @@ class Listener:
     def __init__(self, sock: socket.socket, address: Address, *, owned: bool) -> None:
         self.socket = sock
         self.address = address
-        self.owned = owned  #: bound by us; an adopted socket lives on with whoever gave it
+        self.owned = owned  #: bound by us; an adopted socket lives on in the process it is from
         self.is_datagram = is_datagram(sock)
         self.is_shut = False  #: nothing new comes in
         self._file = file_identity(Path(address.path)) if owned and address.is_file else None
 
     @property
     def is_internet(self) -> bool:
-        """Tell whether what arrives comes over IP."""
+        """Return whether what arrives comes over IP."""
         return self.socket.family in (socket.AF_INET, socket.AF_INET6)
 
     @property
     def is_tcp(self) -> bool:
-        """Tell whether connections arrive over TCP."""
+        """Return whether connections arrive over TCP."""
         return self.is_internet and not self.is_datagram
 
     @property

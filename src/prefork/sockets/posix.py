@@ -72,7 +72,7 @@ def report_destinations(sock: socket.socket) -> None:
 
 
 def can_be_named(sock: socket.socket) -> bool:
-    """Tell whether there is a form of address for what ``sock`` is bound to."""
+    """Return whether there is a form of address for what ``sock`` is bound to."""
     return sock.family in _NAMED
 
 

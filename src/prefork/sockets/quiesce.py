@@ -3,7 +3,7 @@
 A classic BPF program on the socket does it (socket(7), SO_ATTACH_FILTER).  Newer systems refuse
 that for TCP to unprivileged processes (seen with Linux 6.18).  There a listener takes only packets
 with the highest hop limit there is (IP_MINTTL; RFC 5082), which clients do not send.  A connection
-whose handshake is under way inherits that, and whoever accepts it has to undo it.
+whose handshake is under way inherits that, and the process that accepts it has to undo it.
 """
 
 import ctypes
@@ -34,7 +34,7 @@ _HIGHEST: Final = 255
 
 
 def can_filter() -> bool:
-    """Tell whether this process may filter what its TCP sockets receive."""
+    """Return whether this process may filter what its TCP sockets receive."""
     with socket.socket() as probe:
         try:
             _filter(probe, _TAKE_ALL)

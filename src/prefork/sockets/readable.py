@@ -9,7 +9,7 @@ _Selector: Final = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 def is_readable(sock: socket.socket) -> bool:
-    """Tell whether something can be taken from ``sock`` without waiting."""
+    """Return whether something can be taken from ``sock`` without waiting."""
     with _Selector() as selector:
         selector.register(sock, selectors.EVENT_READ)
         return bool(selector.select(0))

@@ -39,7 +39,7 @@ def report_destinations(sock: socket.socket) -> None:
 
 
 def can_be_named(sock: socket.socket) -> bool:
-    """Tell whether there is a form of address for what ``sock`` is bound to."""
+    """Return whether there is a form of address for what ``sock`` is bound to."""
     del sock
     return True
 
@@ -94,7 +94,7 @@ def refuse_connections(listener: socket.socket) -> bool:
 
 
 def is_refusing(listener: socket.socket) -> bool:
-    """Tell whether ``refuse_connections`` has succeeded, whoever has called it."""
+    """Return whether ``refuse_connections`` has succeeded, in any process."""
     try:
         return bool(listener.getsockopt(socket.SOL_SOCKET, _SO_PAUSE_ACCEPT))
     except OSError:

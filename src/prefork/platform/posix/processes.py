@@ -45,7 +45,7 @@ class PosixPlatform:
         for signum in CAUGHT:
             signal.signal(signum, _ignore)
 
-        # Blocked by whoever started us, so that none could come before.
+        # The process that started us has blocked them, so that none could come before.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
 
     def signals(self) -> Iterator[str]:

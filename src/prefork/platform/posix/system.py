@@ -38,7 +38,7 @@ def accept_mutex(name: str | None) -> tuple[int, bool]:
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether there is a process ``pid``."""
+    """Return whether there is a process ``pid``."""
     try:
         os.kill(pid, 0)
     except PermissionError:
@@ -79,7 +79,7 @@ def private_directories() -> list[Path]:
 
 
 def is_private(directory: Path) -> bool:
-    """Tell whether nobody but us (and root) can put or change files in ``directory``.
+    """Return whether only our user (and root) can put or change files in ``directory``.
 
     Raises OSError.
     """
@@ -98,7 +98,7 @@ def lock_byte(fd: int, position: int) -> None:
 
 
 def is_byte_locked(fd: int, position: int) -> bool:
-    """Tell whether another process has called ``lock_byte`` for this byte, and lives."""
+    """Return whether another process has called ``lock_byte`` for this byte, and lives."""
     try:
         fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, position)
     except OSError:
@@ -131,6 +131,6 @@ def create_file(path: Path, size: int) -> int:
 
 
 def remove_file(path: Path, fd: int) -> None:
-    """Remove the file that ``create_file`` has made; whoever has it open can still read it."""
+    """Remove the file that ``create_file`` has made; open copies can still be read."""
     del fd
     path.unlink(missing_ok=True)

@@ -49,7 +49,7 @@ def private_directories() -> list[Path]:
 
 
 def is_private(directory: Path) -> bool:
-    """Tell whether ``directory`` is one; the profile decides who may use it.  Raises OSError."""
+    """Return whether ``directory`` is one; the profile decides who may use it.  Raises OSError."""
     return stat.S_ISDIR(directory.lstat().st_mode)
 
 
@@ -63,7 +63,7 @@ def lock_byte(fd: int, position: int) -> None:
 
 
 def is_byte_locked(fd: int, position: int) -> bool:
-    """Tell whether another process has called ``lock_byte`` for this byte, and lives."""
+    """Return whether another process has called ``lock_byte`` for this byte, and lives."""
     os.lseek(fd, position, os.SEEK_SET)
     try:
         msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
@@ -102,5 +102,5 @@ def remove_file(path: Path, fd: int) -> None:
 def _remove_unmapped(path: Path, fd: int) -> None:
     gc.collect()  # our own views of it
     os.close(fd)
-    with contextlib.suppress(OSError):  # somebody reads it: then a next server does
+    with contextlib.suppress(OSError):  # being read: then the next server removes it
         path.unlink()

@@ -50,7 +50,7 @@ def resident_memory(pid: int) -> int | None:
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether there is a process ``pid``."""
+    """Return whether there is a process ``pid``."""
     try:
         with opened_process(pid) as process:
             return Waits([process.value]).wait(0) is None
