@@ -1,6 +1,7 @@
 """What import-linter and ruff cannot see of the shape that the code has promised to keep."""
 
 import ast
+import configparser
 import functools
 import re
 import tomllib
@@ -248,3 +249,20 @@ def lock() -> dict[str, str]:
 def lock_lines() -> list[str]:
     lines = (ROOT / "requirements" / "test.txt").read_text().splitlines()
     return [line for line in lines if line and not line.startswith("#")]
+
+
+def test_no_module_escapes_the_type_checker():
+    """
+    Each run leaves out what is for the other system alone, and no run what the other leaves out.
+    """
+    mypy = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
+    windows = configparser.ConfigParser()
+    windows.read(ROOT / ".mypy-windows.ini")
+    left_out_here = re.compile("|".join(mypy["exclude"]))
+    left_out_there = re.compile(windows["mypy"]["exclude"])
+    found = [f"/src/prefork/{name}" for name in trees()]
+
+    assert any(left_out_here.search(path) for path in found)
+    assert any(left_out_there.search(path) for path in found)
+    both = [path for path in found if left_out_here.search(path) and left_out_there.search(path)]
+    assert [] == both

@@ -1,8 +1,8 @@
 """What is recorded about a process that hangs, before it is killed; also for ``prefork dump``.
 
-The stacks are written by the process itself, from a signal handler in C (faulthandler), so it
-works while other C code holds the interpreter's lock.  Nobody says when a dump is complete:
-it is, once the file has stopped growing.
+The stacks are written by the process itself (faulthandler).  On POSIX systems a signal handler in C
+does that, also while other C code holds the interpreter's lock; on Windows none come then.  A dump
+is complete once its file has stopped growing.
 """
 
 import contextlib
@@ -19,7 +19,10 @@ from prefork.logs.log import timestamp
 from prefork.platform.base import Child, Platform
 
 LOOK: Final = 0.02  #: seconds between two looks at a growing dump
-PATIENCE: Final = 0.3  #: seconds that a process has to begin one; a stopped one never does
+PATIENCE: Final = 0.3  #: seconds that a process has to begin one; a suspended one never does
+NO_STACKS: Final = (
+    "no stacks came: the process is suspended or, on Windows, C code holds the interpreter's lock"
+)
 KEPT: Final = 100  #: incidents kept in the directory
 
 _FRAME: Final = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<function>.*)')
@@ -89,13 +92,16 @@ class Inspector:
 
 
 def _report(child: Child, kernel: dict[str, str], stacks: str) -> dict[str, Any]:
-    return {
+    report = {
         "slot": child.slot,
         "generation": child.generation,
         "pid": child.pid,
         "stacks": stacks,
         "kernel": kernel,
     }
+    if not stacks and not child.program:
+        report["note"] = NO_STACKS
+    return report
 
 
 def guilty_frame(stacks: str) -> str | None:

@@ -11,8 +11,9 @@ from typing import Any, Final
 from prefork.ipc.reading import ServerView, Totals, WorkerView, read_server, server_view
 from prefork.ipc.scoreboard import ListenerDescription, Scoreboard
 from prefork.platform.system import resident_memory
-from prefork.sockets.backlog import Queue, queue_depths
 from prefork.sockets.listeners import peer_text
+from prefork.sockets.queue import Queue
+from prefork.sockets.system import queue_depths
 
 VERSION: Final = 1
 

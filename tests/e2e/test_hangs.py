@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rig.clients import Load, connect, read_line
-from rig.systems import on_posix
+from rig.systems import on_posix, on_windows
 from rig.waiting import stays, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.windows, pytest.mark.versions]
@@ -34,7 +34,8 @@ def handle(connection, address):
     [
         on_posix(b"lock", "waits_for_ever", "fork", "1"),
         on_posix(b"c", "computes_in_c", "fork", "1"),
-        (b"c", "computes_in_c", "spawn", "1"),
+        on_posix(b"c", "computes_in_c", "spawn", "1"),
+        on_windows(b"lock", "waits_for_ever", "spawn", "1"),
         (b"lock", "waits_for_ever", "spawn", "4"),
         on_posix(b"c", "computes_in_c", "fork", "4"),
     ],
@@ -70,6 +71,27 @@ def test_a_hang_is_recorded_with_the_guilty_line_and_replaced(
     with server.connect() as client:
         client.sendall(b"well?")
         assert read_line(client).isdigit()
+
+
+@pytest.mark.windows_only
+def test_a_hang_in_c_with_the_lock_held_is_recorded_without_stacks_and_replaced(serve, host):
+    """
+    Nobody can have them there; all else is as for any hang.
+    """
+    server = serve("-w", "1", "--timeout", "0.5", source=HANGS).ready(1)
+    hung = server.workers()[0]
+
+    with server.connect() as client:
+        client.sendall(b"c")
+        server.wait_for("worker ready", pid=lambda pid: pid != hung)
+
+    event = server.wait_for("worker hung")
+    assert (hung, None) == (event["pid"], event["where"])
+    incident = json.loads(host.path(event["incident"]).read_text())
+    assert [] == incident["stacks"]
+    assert "no stacks came" in incident["note"]
+    [exited] = server.all("worker exited")
+    assert ("SIGKILL", "hung") == (exited["status"], exited["cause"])
 
 
 @pytest.mark.posix

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from prefork.settings import OPTIONS
-from prefork.settings.values import FLAG, OCTAL, WORKERS, Form, choice, duration, size, whole
+from prefork.settings.values import FLAG, OCTAL, WORKERS, Form, choice, duration, whole
 
 
 @pytest.mark.parametrize(
@@ -65,36 +65,6 @@ def test_a_duration_can_have_a_minimum():
         duration(0.001).convert("0")
 
     assert duration(0.001).convert("1ms") == 0.001
-
-
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [
-        ("0", 0),
-        ("1048576", 1_048_576),
-        ("7B", 7),
-        ("1kB", 1000),
-        ("1KiB", 1024),
-        ("1k", 1000),
-        ("512MiB", 512 * 1024**2),
-        ("1.5gb", 1_500_000_000),
-        ("2T", 2_000_000_000_000),
-    ],
-)
-def test_a_size_is_bytes_or_has_a_unit(text, count):
-    """
-    kB is 1000 bytes, KiB is 1024; upper and lower case mean the same.
-    """
-    assert count == size().convert(text)
-
-
-@pytest.mark.parametrize("text", ["", "MiB", "-1", "1 kB", "1xB", "1e6", "1PiB"])
-def test_what_is_no_size_is_refused(text):
-    """
-    A number comes first, with a known unit directly after it.
-    """
-    with pytest.raises(ValueError):
-        size().convert(text)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from prefork.sockets.backlog import Queue, handshakes, queue_depths, tcp_queue, udp_queue
+from prefork.sockets.backlog import handshakes, queue_depths, tcp_queue, udp_queue
+from prefork.sockets.queue import Queue
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sock_diag is Linux's")
 

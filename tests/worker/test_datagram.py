@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
-from prefork.sockets.binding import IP_PKTINFO
 from prefork.sockets.listeners import open_listeners
+from prefork.sockets.posix import IP_PKTINFO
 from prefork.worker.accept.datagrams import Datagram
 from prefork.worker.accept.posix_datagrams import DatagramListener
 

@@ -42,7 +42,7 @@ from prefork.platform.title import show_as
 from prefork.settings import Settings
 from prefork.settings.limits import pool_limits
 from prefork.sockets.listeners import Listener, open_listeners
-from prefork.sockets.quiesce import can_filter
+from prefork.sockets.system import needs_opening
 
 #: Seconds that the end waits for a slow reader of the log.
 LAST_WORDS = 1.0
@@ -64,8 +64,8 @@ def main() -> int:
 def run(settings: Settings, leash: Sequence[int] = (), platform: Platform | None = None) -> int:
     """Serve as ``settings`` say; return the status.
 
-    ``leash`` is by what a process that stays our parent leads us, in the words of the platform,
-    which is a fresh one of the system at hand if none is given.
+    ``leash`` is what ``Platform.follow`` takes, if a process that stays our parent controls us.
+    Without ``platform`` it is a fresh one of the system at hand.
     """
     journal = Log(settings.log_level, as_json=settings.log_format == "json")
     log.use(journal)
@@ -99,7 +99,7 @@ def serve(settings: Settings, journal: Log, leash: Sequence[int], platform: Plat
             # The flag belongs to the socket, which all processes share: one sets it for all.
             # For datagrams it matters only to answers, which are to wait for room.  On Windows who
             # has the mutex sets it as needed, and siblings that are none of ours may block.
-            blocks = accept in ("blocking", "program") or sys.platform == "win32"
+            blocks = accept in ("blocking", "program") or not System.can_share_nonblocking
             listener.socket.setblocking(listener.is_datagram or blocks)
         owned.enter_context(pidfile(settings.pidfile))
         run_files = owned.enter_context(claim_run_files(settings, journal))
@@ -145,7 +145,7 @@ def assemble(
         mutex=mutex,
         arbiter=os.getpid(),
         generation=1,
-        screened=not can_filter(),
+        screened=needs_opening(),
         descriptors=descriptors,
     )
     plan_file = memory_file("plan")

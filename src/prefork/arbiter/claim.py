@@ -4,11 +4,8 @@ None of them is a reason not to start: without a directory of its own, a server 
 one line what operators will miss, and keeps its scoreboard in memory.
 """
 
-import atexit
 import contextlib
-import gc
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,23 +14,16 @@ from typing import Final
 from prefork.ipc import run_files
 from prefork.ipc.scoreboard import SIZE
 from prefork.logs.log import Log
-from prefork.platform.system import memory_file
+from prefork.platform.system import (
+    HAS_UNIX_SOCKETS,
+    IN_USE,
+    create_file,
+    memory_file,
+    remove_file,
+)
 from prefork.settings import Settings
 
 _MISSING: Final = "status, incidents"
-
-#: Raised by opening the file of a name that somebody else has taken.
-_TAKEN: Final = (
-    (FileExistsError, BlockingIOError, PermissionError)
-    if sys.platform == "win32"
-    else (FileExistsError, BlockingIOError)
-)
-
-#: Of an open file: no child inherits it, and its bytes are bytes.
-if sys.platform == "win32":
-    _ALONE: Final = os.O_NOINHERIT | os.O_BINARY
-else:
-    _ALONE: Final = os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +52,7 @@ def claim_run_files(settings: Settings, log: Log) -> Iterator[RunFiles]:
     try:
         try:
             path, fd = _claimed(settings.name, directory)
-        except _TAKEN:  # by a server just started, or, on Windows, by a reader of a dead one's
+        except IN_USE:  # by a server just started, or, on Windows, by a reader of a dead one's
             settings = _renamed(settings, None, log)
             path, fd = _claimed(settings.name, directory)
     except OSError as error:
@@ -72,7 +62,7 @@ def claim_run_files(settings: Settings, log: Log) -> Iterator[RunFiles]:
         return
     stem = run_files.file_stem(settings.name)
     control = directory / f"{stem}{run_files.CONTROL}"
-    auto = "tcp://127.0.0.1:0" if sys.platform == "win32" else f"unix:{control}"
+    auto = f"unix:{control}" if HAS_UNIX_SOCKETS else "tcp://127.0.0.1:0"
     addresses = {"auto": auto, "off": None}
     try:
         yield RunFiles(
@@ -80,23 +70,10 @@ def claim_run_files(settings: Settings, log: Log) -> Iterator[RunFiles]:
             fd,
             addresses.get(settings.control, settings.control),
             directory / f"{stem}{run_files.INCIDENTS}",
-            control if sys.platform == "win32" else None,
+            None if HAS_UNIX_SOCKETS else control,
         )
     finally:
-        if sys.platform == "win32":
-            atexit.register(_remove_unmapped, path, fd)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def _remove_unmapped(path: Path, fd: int) -> None:
-    """Remove the scoreboard; Windows does not as long as anybody has it open or mapped."""
-    gc.collect()  # our own views of it
-    os.close(fd)
-    with contextlib.suppress(
-        OSError
-    ):  # somebody reads it: then the next server of this name removes it
-        path.unlink()
+        remove_file(path, fd)
 
 
 def _claimed(name: str, directory: Path) -> tuple[Path, int]:
@@ -106,10 +83,8 @@ def _claimed(name: str, directory: Path) -> tuple[Path, int]:
     """
     path = directory / f"{run_files.file_stem(name)}{run_files.SCOREBOARD}"
     path.unlink(missing_ok=True)  # a dead server's
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _ALONE, 0o600)
+    fd = create_file(path, SIZE)
     try:
-        if sys.platform == "linux":
-            os.posix_fallocate(fd, 0, SIZE)
         run_files.hold(fd)
     except OSError:
         os.close(fd)

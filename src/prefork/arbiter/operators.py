@@ -1,6 +1,5 @@
 """Answers the operators' requests that come over the control socket."""
 
-import sys
 import time
 from functools import partial
 from typing import Annotated, Any, Final, Protocol
@@ -13,16 +12,13 @@ from prefork.control.server import Reply
 from prefork.core.pool import Pool
 from prefork.errors import ControlError
 from prefork.platform.base import Platform
+from prefork.platform.system import System
+from prefork.settings.platforms import MOST_ON_WINDOWS
 from prefork.settings.values import MOST_WORKERS
 from prefork.status import status_of
 
-if sys.platform == "win32":
-    from prefork.settings.platforms import MOST_ON_WINDOWS as _MOST
-else:
-    _MOST: Final = MOST_WORKERS
-
 #: Windows' select takes 512 sockets, and each worker has one to the arbiter.
-MOST_HERE: Final = _MOST
+MOST_HERE: Final = MOST_ON_WINDOWS if System.few_sockets else MOST_WORKERS
 
 
 class Server(Protocol):

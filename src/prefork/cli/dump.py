@@ -43,7 +43,7 @@ def _text(worker: dict[str, Any]) -> str:
     kernel = ", ".join(f"{key} {value}" for key, value in (worker["kernel"] or {}).items())
     threads = "\n".join(_thread(thread) for thread in worker.get("threads", ()))
     seen = threads or (kernel and f"kernel: {kernel}")
-    parts = (title, seen, worker["stacks"].rstrip())
+    parts = (title, seen, worker.get("note"), worker["stacks"].rstrip())
     return "\n".join(part for part in parts if part)
 
 

@@ -1,7 +1,6 @@
 """What the operator commands have in common: their flags, and which server they speak to."""
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,13 +11,14 @@ from prefork.control.client import Control
 from prefork.errors import ControlError, ListenError, SettingsError
 from prefork.ipc import run_files
 from prefork.ipc.run_files import RunningServer, running_servers
+from prefork.platform.system import HAS_UNIX_SOCKETS
 from prefork.sockets.addresses import Address, parse_address
 
 _LOOPBACK: Final = "127.0.0.1"
 _FORMS: Final = (
-    f"on Windows it must be tcp://{_LOOPBACK}:PORT"
-    if sys.platform == "win32"
-    else f"it must be unix:PATH, unix:@NAME or tcp://{_LOOPBACK}:PORT"
+    f"it must be unix:PATH, unix:@NAME or tcp://{_LOOPBACK}:PORT"
+    if HAS_UNIX_SOCKETS
+    else f"on Windows it must be tcp://{_LOOPBACK}:PORT"
 )
 
 
@@ -87,7 +87,7 @@ def _reachable(text: str) -> Address | None:
         return None
     if address.scheme == "tcp":
         return address if address.host == _LOOPBACK else None
-    return address if address.scheme == "unix" and sys.platform != "win32" else None
+    return address if address.scheme == "unix" and HAS_UNIX_SOCKETS else None
 
 
 def _beside(scoreboard: Path) -> Path:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import select
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -17,17 +16,9 @@ from prefork.cli.operator import (
     print_json,
     refuse_mistakes,
 )
+from prefork.cli.waiting import pause
 from prefork.errors import ControlError, ProtocolError
 from prefork.status import read_status
-
-if sys.platform == "win32":
-    from prefork.cli.windows_wait import pause
-else:
-
-    def pause(seconds: float) -> None:
-        """Let ``seconds`` pass, unless Ctrl-C comes."""
-        select.select([], [], [], seconds)
-
 
 Status = dict[str, Any]
 

@@ -1,13 +1,10 @@
 """``prefork stop``: stop the server, and wait until it is gone."""
 
-import contextlib
-import os
-import select
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from prefork.cli.operator import connected, operator_parser, parsed, print_json, refuse_mistakes
+from prefork.cli.waiting import until_gone
 
 #: Seconds that the interpreter may take to end after all is closed.
 PATIENCE: Final = 5.0
@@ -32,27 +29,3 @@ def run(argv: Sequence[str]) -> int:
     else:
         print(f"{name} has stopped")
     return 0
-
-
-if sys.platform == "win32":
-    from prefork.cli.windows_wait import until_gone
-else:
-
-    @contextlib.contextmanager
-    def until_gone(pid: int, limit: float) -> Iterator[None]:
-        """Leave the block only when ``pid``, alive at its beginning, is gone, or after ``limit``.
-
-        At the end of the connection all is closed but the interpreter itself.
-        """
-        try:
-            process = os.pidfd_open(pid)
-        except (AttributeError, OSError):  # another system, or another namespace
-            yield
-            return
-        try:
-            yield
-            poll = select.poll()
-            poll.register(process, select.POLLIN)
-            poll.poll(limit * 1000)
-        finally:
-            os.close(process)

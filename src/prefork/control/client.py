@@ -2,18 +2,16 @@
 
 import json
 import socket
-import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from prefork.control import system
 from prefork.errors import ControlError, SettingsError
 from prefork.sockets.addresses import parse_address
 
 #: Seconds an arbiter may take to answer; one that supervises answers in milliseconds.
 PATIENCE: Final = 5.0
-#: Seconds of a wait without end after which to begin anew: on Windows Ctrl-C interrupts none.
-STEP: Final = 0.5 if sys.platform == "win32" else None
 
 
 class Control:
@@ -70,7 +68,7 @@ class Control:
 
     def wait_closed(self) -> None:
         """Return when the server is gone, however long that takes."""
-        self._socket.settimeout(STEP)
+        self._socket.settimeout(system.STEP)
         while True:
             try:
                 if not self._socket.recv(4096):
@@ -99,10 +97,9 @@ class Control:
 
 
 def _connected(address: str, patience: float, greeting: bytes) -> socket.socket:
-    if sys.platform != "win32" and address.startswith("unix:"):
-        path = address.removeprefix("unix:")
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        where: Any = "\0" + path[1:] if path.startswith("@") else path
+    where: Any
+    if address.startswith("unix:"):
+        sock, where = system.unix_client(address)
     else:
         parsed = parse_address(address)
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

@@ -23,8 +23,8 @@ class LoopbackEndpoint:
         self.address = str(Address("tcp", host=HOST, port=self.listener.getsockname()[1]))
         self.secret = Secret.new(self.address)
         self._path = path
-        # Only now: while the port is another server's, so may be the file.  Who connects before
-        # it is there waits, for nobody has accepted yet.
+        # Only now: while the port is another server's, so may be the file.  A client that
+        # connects before waits, for nothing has accepted it yet.
         try:
             self.secret.write(path)
         except OSError:
@@ -32,7 +32,7 @@ class LoopbackEndpoint:
             raise
 
     def admits(self, connection: socket.socket) -> bool:  # noqa: ARG002
-        """Let everybody say a first line; it tells who may go on."""
+        """Let every client send a first line; with the token in it, it may continue."""
         return True
 
     def close(self) -> None:

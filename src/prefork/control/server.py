@@ -8,18 +8,16 @@ import contextlib
 import os
 import selectors
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from prefork.control import system
 from prefork.errors import ControlError
 from prefork.ipc.messages import Lines
 
-if sys.platform != "win32":
-    from prefork.control.unix import UnixEndpoint
 if TYPE_CHECKING:
     from prefork.control.token import Secret
 
@@ -28,8 +26,8 @@ Handle = Callable[[bytes, Reply], None]
 
 REQUEST_LIMIT: Final = 64 * 1024  #: bytes of a request
 REPLY_LIMIT: Final = 64 * 1024 * 1024  #: bytes that may wait for a slow client
-GREETING_LIMIT: Final = 512  #: bytes of the line that tells the token, and of what a stranger says
-CLIENTS_LIMIT: Final = 32  #: operators; and as many strangers who may yet turn out to be some
+GREETING_LIMIT: Final = 512  #: bytes of the line with the token
+CLIENTS_LIMIT: Final = 32  #: operators; and as many clients that have not sent the token yet
 
 
 class Endpoint(Protocol):
@@ -37,7 +35,7 @@ class Endpoint(Protocol):
 
     @property
     def address(self) -> str:
-        """What an operator is told."""
+        """What operators connect to."""
 
     @property
     def listener(self) -> socket.socket:
@@ -45,10 +43,10 @@ class Endpoint(Protocol):
 
     @property
     def secret(self) -> "Secret | None":
-        """What the first line of a client must tell; None where the system tells who it is."""
+        """What the first line of a client must hold; None where the system reports its user."""
 
     def admits(self, connection: socket.socket) -> bool:
-        """Tell whether the client may say anything at all."""
+        """Return whether the client may send anything at all."""
 
     def close(self) -> None:
         """Stop listening, and leave nothing behind."""
@@ -76,7 +74,7 @@ class ControlServer:
         # Given up for an operator when there is no other descriptor left: that is when one
         # is needed most.
         try:
-            self._reserve = _reserve(self._endpoint.listener)
+            self._reserve = system.reserve(self._endpoint.listener)
         except OSError:
             self._endpoint.close()
             raise
@@ -95,7 +93,7 @@ class ControlServer:
     def _accept(self) -> None:
         try:
             connection, _ = self._endpoint.listener.accept()
-        except (BlockingIOError, ConnectionError):  # nobody, or nobody any more
+        except (BlockingIOError, ConnectionError):  # no client, or none any more
             return
         except OSError:
             self._make_room()
@@ -124,7 +122,7 @@ class ControlServer:
         self._clients.pop(client, None)
         with contextlib.suppress(OSError):
             if self._reserve is None:
-                self._reserve = _reserve(self._endpoint.listener)
+                self._reserve = system.reserve(self._endpoint.listener)
         if not self._accepting:
             self._selector.register(self._endpoint.listener, selectors.EVENT_READ, self._accept)
             self._accepting = True
@@ -227,11 +225,11 @@ class Client:
     def _hear(self, line: bytes) -> None:
         if self._secret is None:
             self._server.answer(line, self)
-        elif len(line) <= GREETING_LIMIT and self._secret.is_told_by(line):
+        elif len(line) <= GREETING_LIMIT and self._secret.is_in(line):
             self._server.welcome()
             self._secret = None
         else:
-            self.close()  # without a word: whoever this is learns nothing
+            self.close()  # without an answer, so that a stranger learns nothing
 
     def _send(self) -> None:
         try:
@@ -249,14 +247,9 @@ class Client:
 
 
 def _opened(address: str, secret: Path | None) -> Endpoint:
-    if sys.platform != "win32" and address.startswith("unix:"):
-        return UnixEndpoint(address, CLIENTS_LIMIT)
+    if address.startswith("unix:"):
+        return system.unix_endpoint(address, CLIENTS_LIMIT)
     # Brings OpenSSL along: 4 MB that no Unix socket needs.
     from prefork.control.loopback import LoopbackEndpoint
 
     return LoopbackEndpoint(address, secret, CLIENTS_LIMIT)
-
-
-def _reserve(listener: socket.socket) -> int | None:
-    """Return a descriptor to give up later; None where sockets do not use them up."""
-    return None if sys.platform == "win32" else os.dup(listener.fileno())

@@ -1,6 +1,6 @@
 """The token that operators need on the loopback interface, and the file that only they can read.
 
-Everybody on the machine can connect there, and the system does not tell who it is.
+Every user of the machine can connect there, and the system does not report which one it is.
 """
 
 import contextlib
@@ -20,14 +20,14 @@ class Greeting(msgspec.Struct, frozen=True):
 
 
 class Secret(msgspec.Struct, frozen=True):
-    """What the file says: which server it is for, and its token."""
+    """The content of the file: which server it is for, and its token."""
 
     address: str
     token: str
 
     @classmethod
     def new(cls, address: str) -> Self:
-        """Return one for the server at ``address`` that nobody can guess."""
+        """Return one for the server at ``address`` that cannot be guessed."""
         return cls(address, secrets.token_hex(32))
 
     @classmethod
@@ -61,8 +61,8 @@ class Secret(msgspec.Struct, frozen=True):
         """Return the line by which a client shows that it could read the file."""
         return msgspec.json.encode(Greeting(self.token)) + b"\n"
 
-    def is_told_by(self, line: bytes) -> bool:
-        """Tell whether ``line``, of anybody, holds the token."""
+    def is_in(self, line: bytes) -> bool:
+        """Return whether ``line``, of any client, holds the token."""
         try:
             greeting = msgspec.json.decode(line, type=Greeting)
         except ValueError:

@@ -3,9 +3,13 @@
 import os
 import socket
 from pathlib import Path
+from typing import Final
 
-from prefork.sockets.binding import remove_stale_socket
 from prefork.sockets.listeners import file_identity
+from prefork.sockets.posix import remove_stale_socket
+
+#: Seconds of a wait without end after which to begin anew: none, for Ctrl-C interrupts each.
+STEP: Final = None
 
 
 class UnixEndpoint:
@@ -21,7 +25,7 @@ class UnixEndpoint:
         self._file = None if self._path.startswith("@") else file_identity(Path(self._path))
 
     def admits(self, connection: socket.socket) -> bool:
-        """Tell whether the client is our user or root; an abstract name has no permissions."""
+        """Return whether the client is our user or root; an abstract name has no permissions."""
         if not hasattr(socket, "SO_PEERCRED"):
             return True  # then the file's permissions have been checked by the system
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
@@ -34,6 +38,23 @@ class UnixEndpoint:
         path = Path(self._path)
         if self._file is not None and file_identity(path) == self._file:
             path.unlink()
+
+
+def unix_endpoint(address: str, backlog: int) -> UnixEndpoint:
+    """Return a Unix socket that listens on ``address``; raises OSError."""
+    return UnixEndpoint(address, backlog)
+
+
+def reserve(listener: socket.socket) -> int | None:
+    """Return a descriptor that can be given up later for a client; raises OSError."""
+    return os.dup(listener.fileno())
+
+
+def unix_client(address: str) -> tuple[socket.socket, str]:
+    """Return a socket that can connect to ``address``, and by which name."""
+    path = address.removeprefix("unix:")
+    where = "\0" + path[1:] if path.startswith("@") else path
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), where
 
 
 def _listening(path: str, backlog: int) -> socket.socket:

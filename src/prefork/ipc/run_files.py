@@ -3,8 +3,6 @@
 import contextlib
 import os
 import re
-import stat
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +10,10 @@ from typing import Final
 
 from prefork.errors import ProtocolError
 from prefork.ipc.scoreboard import SIZE, Scoreboard
+from prefork.platform.system import is_byte_locked, is_private, lock_byte
+from prefork.platform.system import private_directories as directories
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+__all__ = ["directories", "is_private"]
 
 _DEVICE: Final = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9])(\.|$)", re.IGNORECASE)
 
@@ -33,42 +30,6 @@ class RunningServer:
     pid: int
     control: str | None  #: an address; None when it could not, or should not, open one
     scoreboard: Path
-
-
-if sys.platform == "win32":
-
-    def directories() -> list[Path]:
-        """Return where a server may keep its files: only the user has access, as to the profile."""
-        try:
-            home = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-        except RuntimeError:  # an environment without any hint
-            return []
-        return [Path(home) / "prefork"]
-
-    def is_private(directory: Path) -> bool:
-        """Return whether ``directory`` is one; the profile decides who may use it."""
-        return stat.S_ISDIR(directory.lstat().st_mode)
-
-else:
-
-    def directories() -> list[Path]:
-        """Return where a server may keep its files, the best place first."""
-        candidates = []
-        if runtime := os.environ.get("RUNTIME_DIRECTORY"):  # systemd's RuntimeDirectory=
-            candidates.append(Path(runtime.partition(":")[0]))
-        if runtime := os.environ.get("XDG_RUNTIME_DIR"):
-            candidates.append(Path(runtime) / "prefork")
-        if os.geteuid() == 0:
-            candidates.append(Path("/run/prefork"))
-        # Not tempfile.gettempdir(): where nothing is writable it takes the current directory.
-        candidates.append(Path(os.environ.get("TMPDIR") or "/tmp") / f"prefork-{os.geteuid()}")
-        return candidates
-
-    def is_private(directory: Path) -> bool:
-        """Return whether only this user and root can create or change files in ``directory``."""
-        status = directory.lstat()
-        mode = stat.S_IMODE(status.st_mode)
-        return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not mode & 0o022
 
 
 def writable_directory() -> Path | None:
@@ -109,45 +70,14 @@ def _servers_in(directory: Path) -> Iterator[RunningServer]:
             yield server
 
 
-if sys.platform == "win32":
+def hold(fd: int) -> None:
+    """Mark the scoreboard ``fd`` as that of a living server, as long as this process lives."""
+    lock_byte(fd, SIZE)  # the one behind its end
 
-    def hold(fd: int) -> None:
-        """Mark the scoreboard ``fd`` as a running server's, as long as this process lives.
 
-        The byte behind the scoreboard's end is locked: Windows would keep readers from locked ones.
-        """
-        os.lseek(fd, SIZE, os.SEEK_SET)
-        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-
-    def is_held(fd: int) -> bool:
-        """Return whether the process that called ``hold`` for this file still runs."""
-        os.lseek(fd, SIZE, os.SEEK_SET)
-        try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return True
-        os.lseek(fd, SIZE, os.SEEK_SET)
-        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
-        return False
-
-else:
-
-    def hold(fd: int) -> None:
-        """Mark the scoreboard ``fd`` as a running server's, as long as this process lives.
-
-        A record lock belongs to the process: unlike a process id, it cannot become another's, and
-        unlike the descriptor, workers that outlive us do not inherit it.
-        """
-        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def is_held(fd: int) -> bool:
-        """Return whether the process that called ``hold`` for this file still runs."""
-        try:
-            fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        fcntl.lockf(fd, fcntl.LOCK_UN)
-        return False
+def is_held(fd: int) -> bool:
+    """Tell whether the process that called ``hold`` for this file lives."""
+    return is_byte_locked(fd, SIZE)
 
 
 def server_of(path: Path) -> RunningServer | None:

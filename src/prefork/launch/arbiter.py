@@ -3,8 +3,8 @@
 import sys
 
 if sys.platform == "win32":
-    from prefork.launch.windows import become_arbiter, run_arbiter
+    from prefork.launch.windows import become_arbiter, run_arbiter, user_number
 else:
-    from prefork.launch.posix import become_arbiter, run_arbiter
+    from prefork.launch.posix import become_arbiter, run_arbiter, user_number
 
-__all__ = ["become_arbiter", "run_arbiter"]
+__all__ = ["become_arbiter", "run_arbiter", "user_number"]

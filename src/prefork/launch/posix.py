@@ -7,10 +7,13 @@ from typing import IO, Final
 
 import msgspec
 
+from prefork.arbiter import ARBITER
 from prefork.platform.posix.system import memory_file
 from prefork.platform.service_manager import forget_passed_sockets
 from prefork.settings import Settings
 from prefork.sockets.addresses import parse_address
+
+user_number = os.geteuid
 
 _HELD_BACK: Final = (
     signal.SIGINT,
@@ -33,7 +36,7 @@ def become_arbiter(settings: Settings) -> int:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
-    # They wait until the arbiter can hear them: an early Ctrl-C is a stop like any other.
+    # They wait until the arbiter can read them: an early Ctrl-C is a stop like any other.
     signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
     os.execv(sys.executable, arbiter_argv(file.fileno()))
 
@@ -52,7 +55,7 @@ def run_arbiter(settings: Settings) -> int:
 def arbiter_argv(fd: int) -> list[str]:
     """Return the arbiter's command line; ``fd`` holds the settings."""
     # -P: the current directory is the user's, and its select.py is not ours to import.
-    return [sys.executable, "-P", "-m", "prefork.arbiter", "--settings", str(fd)]
+    return [sys.executable, "-P", "-m", ARBITER, "--settings", str(fd)]
 
 
 def settings_file(settings: Settings) -> IO[bytes]:

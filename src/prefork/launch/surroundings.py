@@ -4,6 +4,7 @@ import os
 import sys
 
 from prefork.kinds.targets.place import current_directory
+from prefork.launch.arbiter import user_number
 from prefork.settings.cpus import available_cpus
 from prefork.settings.sources import Surroundings
 from prefork.sockets.addresses import parse_address
@@ -18,13 +19,5 @@ def surroundings() -> Surroundings:
         cpus=available_cpus(),
         terminal=sys.stderr is not None and sys.stderr.isatty(),
         check_address=parse_address,
-        uid=_user(),
+        uid=user_number(),
     )
-
-
-if sys.platform == "win32":
-
-    def _user() -> int:
-        return 0  # there are no such numbers
-else:
-    _user = os.geteuid

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from prefork.arbiter import ARBITER
 from prefork.arbiter.__main__ import run
 from prefork.platform.windows.api import Console, Event
 from prefork.platform.windows.files import handle_of, memory_file
@@ -39,7 +40,7 @@ def run_arbiter(settings: Settings) -> int:
             os.set_handle_inheritable(handle, True)
         executable, environ = interpreter()
         given = {"settings": handles[0], "parent": os.getpid(), "interrupt": interrupt.value}
-        argv = [executable, "-P", "-m", "prefork.arbiter"]
+        argv = [executable, "-P", "-m", ARBITER]
         argv += [word for name, value in given.items() for word in (f"--{name}", str(value))]
         finally_.enter_context(_passed_on(interrupt))
         process = subprocess.Popen(
@@ -54,9 +55,14 @@ def run_arbiter(settings: Settings) -> int:
         return process.wait()
 
 
+def user_number() -> int:
+    """Return 0: users have no numbers here."""
+    return 0
+
+
 @contextlib.contextmanager
 def _passed_on(interrupt: Event) -> Iterator[None]:
-    """Set ``interrupt`` at Ctrl-C and Ctrl-Break, which are then not ours any more."""
+    """Set ``interrupt`` at Ctrl-C and Ctrl-Break, which then have no other effect."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -14,7 +14,7 @@ from collections import deque
 from functools import lru_cache
 from typing import Final
 
-from prefork.logs.writer import Outlet
+from prefork.logs.writer import Writer
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -45,15 +45,15 @@ class Log:
         self._pending: deque[bytes] = deque()
         # The same thread may come back: a signal's handler may log.
         self._lock = threading.RLock()
-        self._outlet = Outlet(fd)
+        self._writer = Writer(fd)
 
     @property
     def pending(self) -> int:
         """How many lines wait for their reader."""
-        return len(self._pending) + self._outlet.waiting
+        return len(self._pending) + self._writer.waiting
 
     def enabled(self, level: str) -> bool:
-        """Tell whether events of ``level`` are written at all."""
+        """Return whether events of ``level`` are written at all."""
         return LEVELS[level] >= self.threshold
 
     def debug(self, event: str, **fields: object) -> None:
@@ -84,13 +84,13 @@ class Log:
     def reopen(self) -> None:
         """Open the log's file anew, for a rotation that moved it; pipes and terminals stay."""
         try:
-            self._outlet.reopen()
+            self._writer.reopen()
         except OSError as error:
             self.warning("log not reopened", path=error.filename, reason=error.strerror)
 
     def write_to(self, fd: int) -> None:
         """Write to the file ``fd``, which is taken over, from now on."""
-        self._outlet.write_to(fd)
+        self._writer.write_to(fd)
 
     def _record(self, level: str, event: str, fields: dict[str, object]) -> None:
         if LEVELS[level] < self.threshold:
@@ -115,23 +115,23 @@ class Log:
         end = time.monotonic() + limit
         self.flush()
         while self.pending and (patience := end - time.monotonic()) > 0:
-            self._outlet.wait(patience)
+            self._writer.wait(patience)
             self.flush()
 
     def _flush(self) -> None:
         try:
-            while self._pending and self._outlet.takes():
+            while self._pending and self._writer.takes():
                 if self.lost:
-                    self._outlet.write(
+                    self._writer.write(
                         self._formatted("warning", "log lines lost", {"count": self.lost})
                     )
                     self.lost = 0
-                self._outlet.write(self._pending[0])
+                self._writer.write(self._pending[0])
                 self._pending.popleft()
         except BlockingIOError:
             return  # another process was faster to fill it
         except OSError:
-            # Nobody reads there any more, or the disk is full: there is nobody to tell, and
+            # There is no reader any more, or the disk is full: nothing can be reported, and
             # nothing to wait for.
             self.lost += len(self._pending)
             self._pending.clear()
@@ -144,7 +144,7 @@ class Log:
         """
         data = self._formatted(level, event, fields)
         fields = dict(fields)
-        while (most := self._outlet.longest) is not None and len(data) > most:
+        while (most := self._writer.longest) is not None and len(data) > most:
             longest = max(fields, key=lambda name: len(str(fields[name])))
             text = str(fields[longest])
             keep = max(len(text) * most // len(data) // 2 - 50, 1)

@@ -94,6 +94,8 @@ class Platform(Protocol):
     can_fork: bool  #: there are molds; otherwise ``spawn`` refuses one
     can_abort: bool  #: a program can be sent SIGABRT, on which many print their stacks
     wakes_one: bool  #: of several processes blocked in accept, a connection wakes one alone
+    #: A listener that does not block can be shared: each process is told of its clients.
+    can_share_nonblocking: bool
     #: The loop can wait for a few hundred sockets only: leave out those that need not be read.
     few_sockets: bool
 
@@ -178,4 +180,4 @@ class Platform(Protocol):
         """Return the same for each of its threads, for a hundred at most."""
 
     def killed_for_memory(self) -> bool:
-        """Tell whether the system killed a process of ours for want of memory; each kill once."""
+        """Return whether the system killed a process of ours for want of memory; each kill once."""

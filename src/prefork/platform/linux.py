@@ -1,4 +1,4 @@
-"""What only Linux has: prctl, /proc, cgroups.  Elsewhere these say nothing, harmlessly."""
+"""What only Linux has: prctl, /proc, cgroups.  Elsewhere these return nothing."""
 
 import contextlib
 import ctypes
@@ -47,7 +47,7 @@ def thread_count() -> int:
 def kernel_state(pid: int) -> dict[str, str]:
     """Return what the kernel says ``pid`` is doing: its state, wait channel and system call.
 
-    Works for a process that does nothing any more.  A fact that may not be read is left out.
+    Also works for a process that is stuck.  A fact that may not be read is left out.
     """
     return _kernel_state(f"/proc/{pid}")
 
@@ -81,7 +81,7 @@ def _kernel_state(place: str) -> dict[str, str]:
 
 
 def resident_memory(pid: int) -> int | None:
-    """Return the bytes of memory that ``pid`` uses at present; None if nobody may know."""
+    """Return the bytes of memory that ``pid`` uses at present; None if that may not be read."""
     with contextlib.suppress(OSError, IndexError, ValueError):
         pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
         return int(pages) * mmap.PAGESIZE
@@ -99,7 +99,7 @@ class OutOfMemoryKills:
         self._seen = self._count()
 
     def happened(self) -> bool:
-        """Tell whether there was a kill that nobody has asked about yet; one a call."""
+        """Return whether there was a kill that was not reported yet; each call reports one."""
         if self._count() <= self._seen:
             return False
         self._seen += 1

@@ -11,8 +11,8 @@ PATIENCE: Final = 5.0
 def socket_pair() -> tuple[socket.socket, socket.socket]:
     """Return two sockets of ours, connected over the loopback interface; raises OSError.
 
-    Anybody on this machine may connect to the port while it is open, even before we do: so only
-    the connection whose other end is ours is taken.  (``socket.socketpair`` has looked at that
+    Any process on this machine may connect to the port while it is open, even before we do: so only
+    the connection whose other end is ours is kept.  (``socket.socketpair`` has looked at that
     only since CPython 3.11.10, 3.12.5 and 3.13.)
     """
     with ExitStack() as opened, socket.socket() as listener:

@@ -16,7 +16,6 @@ _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})(ms|s|m|h|d)?",
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 _LONGEST: Final = 365 * 86400.0
 
-_SIZE: Final = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)(?:([kmgt])(i?)b?|b)?", re.ASCII | re.I)
 _INTEGER: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _RANGE: Final = re.compile(r"(\d{1,9})(?:\.\.(\d{1,9}))?", re.ASCII)
 
@@ -65,20 +64,6 @@ def duration(lowest: float = 0.0, *, zero: str = "") -> Form:
         "SECONDS",
         lambda value: f"{value:g}",
     )
-
-
-def size() -> Form:
-    """Return the form of an amount of memory in bytes (kB is 1000, KiB is 1024)."""
-
-    def convert(text: str) -> int:
-        match = _SIZE.fullmatch(text)
-        if not match:
-            raise ValueError
-        base = 1024 if match[3] else 1000
-        power = "kmgt".index(match[2].lower()) + 1 if match[2] else 0
-        return round(float(match[1]) * float(base**power))
-
-    return Form(convert, "it must be a number of bytes, as in 1048576, 512MiB, 2GB", "BYTES")
 
 
 def whole(lowest: int, highest: int) -> Form:

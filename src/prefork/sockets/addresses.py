@@ -34,7 +34,7 @@ class Address:
 
     @property
     def is_file(self) -> bool:
-        """Tell whether the address is a Unix socket in the file system."""
+        """Return whether the address is a Unix socket in the file system."""
         return self.scheme in ("unix", "unixgram") and not self.path.startswith("@")
 
 

@@ -1,26 +1,15 @@
 """Makes the sockets behind addresses: binds them, or adopts what another process has bound."""
 
-import _socket
-import errno
 import os
 import socket
-import stat
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import Final, Literal
 
 from prefork.errors import ListenError
+from prefork.sockets import system
 from prefork.sockets.addresses import Address
 
-#: Options of ip(7) and ipv6(7): with each datagram comes the address it was sent to.
-IP_PKTINFO: Final = 8
-if sys.platform != "win32":
-    _PKTINFO: Final = {
-        socket.AF_INET: (socket.IPPROTO_IP, IP_PKTINFO),
-        socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO),
-    }
 _INTERNET: Final = (socket.AF_INET, socket.AF_INET6)
 
 
@@ -30,28 +19,28 @@ def bound(address: Address, backlog: int) -> tuple[socket.socket, Address]:
     One for connections listens, with room for ``backlog`` of them.  Raises OSError, and
     UnicodeError for a host that could not be a name.
     """
-    if sys.platform != "win32" and address.scheme in ("unix", "unixgram"):
-        return _bound_unix(address, backlog), address
+    if address.scheme in ("unix", "unixgram"):
+        return _bound_local(address, backlog), address
     return _bound_internet(address, backlog)
 
 
 def is_datagram(sock: socket.socket) -> bool:
-    """Tell whether ``sock`` is for datagrams, not for connections."""
+    """Return whether ``sock`` is for datagrams, not for connections."""
     return sock.type == socket.SOCK_DGRAM
 
 
 def is_wildcard(sock: socket.socket) -> bool:
-    """Tell whether ``sock`` has the address of no interface, and so those of all."""
+    """Return whether ``sock`` has the address of no interface, and so those of all."""
     return sock.family in _INTERNET and sock.getsockname()[0] in ("0.0.0.0", "::")
 
 
 def duplicate(fd: int) -> socket.socket:
     """Return a socket of our own for the inherited socket ``fd``; raises OSError."""
-    return socket.socket(fileno=_copy(fd))
+    return socket.socket(fileno=system.copy_of(fd))
 
 
 def takes_datagrams(addresses: Iterable[Address]) -> set[bool]:
-    """Tell whether there are addresses for datagrams, and others, without binding any."""
+    """Return whether there are addresses for datagrams, and others, without binding any."""
     known = {"tcp": False, "unix": False, "udp": True, "unixgram": True}
     found = set()
     for address in addresses:
@@ -63,16 +52,17 @@ def takes_datagrams(addresses: Iterable[Address]) -> set[bool]:
     return found
 
 
-if sys.platform == "win32":
-
-    def _copy(handle: int) -> int:
-        return _socket.dup(handle)  # a socket's own way: WSADuplicateSocket
-
-    def _close(handle: int) -> None:
-        with suppress(OSError):  # Wine does not close a socket that came by inheritance
-            _socket.close(handle)
-else:
-    _copy, _close = os.dup, os.close
+def _bound_local(address: Address, backlog: int) -> socket.socket:
+    is_stream = address.scheme == "unix"
+    kind = socket.SOCK_STREAM if is_stream else socket.SOCK_DGRAM
+    sock = system.bind_local(address.path, kind)
+    try:
+        if is_stream:
+            sock.listen(backlog)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _bound_internet(address: Address, backlog: int) -> tuple[socket.socket, Address]:
@@ -86,12 +76,7 @@ def _bound_internet(address: Address, backlog: int) -> tuple[socket.socket, Addr
         if family == socket.AF_INET6:
             # So that 0.0.0.0 and [::] can be listened on side by side.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if sys.platform == "win32":
-            # There SO_REUSEADDR lets two servers bind one address, and nothing tells who gets what.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        elif kind == socket.SOCK_STREAM:
-            # Not for datagrams: two servers could bind one address, and the last would get all.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        system.claim(sock)
         if kind == socket.SOCK_STREAM:
             # Accepted connections inherit it on Linux.  Without it a handler that answers in two
             # writes waits 40 ms for the client's delayed acknowledgement.
@@ -100,7 +85,7 @@ def _bound_internet(address: Address, backlog: int) -> tuple[socket.socket, Addr
         if kind == socket.SOCK_STREAM:
             sock.listen(backlog)
         else:
-            _tell_destinations(sock)
+            _report_destinations(sock)
     except BaseException:
         sock.close()
         raise
@@ -108,51 +93,13 @@ def _bound_internet(address: Address, backlog: int) -> tuple[socket.socket, Addr
     return sock, Address(address.scheme, host=host, port=port)
 
 
-def _tell_destinations(sock: socket.socket) -> None:
+def _report_destinations(sock: socket.socket) -> None:
     """Have each datagram come with the address it was sent to, if that could be any of ours.
 
     The answer has to come from there: a client takes none from elsewhere.
     """
-    if sys.platform != "win32" and is_wildcard(sock):
-        level, option = _PKTINFO[sock.family]
-        sock.setsockopt(level, option, 1)
-
-
-if sys.platform != "win32":
-
-    def _bound_unix(address: Address, backlog: int) -> socket.socket:
-        is_stream = address.scheme == "unix"
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM if is_stream else socket.SOCK_DGRAM)
-        try:
-            if address.is_file:
-                remove_stale_socket(Path(address.path))
-                sock.bind(address.path)
-            else:
-                sock.bind("\0" + address.path[1:])
-            if is_stream:
-                sock.listen(backlog)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
-    def remove_stale_socket(path: Path) -> None:
-        """Remove the socket that a dead server has left at ``path``, whatever it was for.
-
-        Raises OSError when something else is there: a server that lives, or no socket at all.
-        """
-        try:
-            if not stat.S_ISSOCK(path.lstat().st_mode):
-                raise FileExistsError(errno.EEXIST, "a file that is no socket is in the way")
-        except FileNotFoundError:
-            return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            # A server whose backlog is full makes a non-blocking connect say EAGAIN, one for
-            # datagrams EPROTOTYPE: it lives.
-            probe.setblocking(False)
-            if probe.connect_ex(str(path)) != errno.ECONNREFUSED:
-                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-        path.unlink()
+    if is_wildcard(sock):
+        system.report_destinations(sock)
 
 
 def adopted(address: Address) -> tuple[socket.socket, Address]:
@@ -166,7 +113,7 @@ def adopted(address: Address) -> tuple[socket.socket, Address]:
             where = _datagram_address(sock)
             if where is None:
                 raise ListenError(f"cannot listen on {address}: that socket is not bound")
-            _tell_destinations(sock)
+            _report_destinations(sock)
         else:
             if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 raise ListenError(f"cannot listen on {address}: that socket is not listening")
@@ -174,14 +121,14 @@ def adopted(address: Address) -> tuple[socket.socket, Address]:
     except BaseException:
         sock.close()
         raise
-    # The original stays open for nobody: a worker would inherit it under two numbers.
-    _close(address.fd)
+    # The original must not stay open: a worker would inherit it under two numbers.
+    system.close_number(address.fd)
     return sock, where
 
 
 def _datagram_address(sock: socket.socket) -> Address | None:
-    """Return where a socket for datagrams is bound; None if nobody could send to it."""
-    if sys.platform != "win32" and sock.family not in (*_INTERNET, socket.AF_UNIX):
+    """Return where a socket for datagrams is bound; None if nothing could be sent to it."""
+    if not system.can_be_named(sock):
         return None
     where = _address("udp", "unixgram", sock)
     return where if where.path or where.port else None

@@ -1,15 +1,14 @@
-"""Shutting a listening socket's door: nothing new comes in, and what waits can still be taken.
+"""Quiescing a listener: nothing new gets in, and what waits can still be taken (Linux).
 
 A classic BPF program on the socket does it (socket(7), SO_ATTACH_FILTER).  Newer systems refuse
-that for TCP to who has no privileges (seen with Linux 6.18).  There a listener takes only packets
+that for TCP to unprivileged processes (seen with Linux 6.18).  There a listener takes only packets
 with the highest hop limit there is (IP_MINTTL; RFC 5082), which clients do not send.  A connection
-whose handshake is under way inherits that, and has to be freed of it by whoever accepts it.
+whose handshake is under way inherits that, and the process that accepts it has to undo it.
 """
 
 import ctypes
 import socket
 import struct
-import sys
 from typing import Final
 
 _Filter = tuple[tuple[int, int, int, int], ...]  # a classic BPF program
@@ -32,17 +31,15 @@ _HOP_LIMITS: Final = {
     socket.AF_INET6: (socket.IPPROTO_IPV6, 73),  # IPV6_MINHOPCOUNT
 }
 _HIGHEST: Final = 255
-_SO_PAUSE_ACCEPT: Final = 0x3003
 
 
 def can_filter() -> bool:
-    """Tell whether this process may filter what its TCP sockets receive."""
-    if sys.platform == "linux":  # nobody asks for it elsewhere
-        with socket.socket() as probe:
-            try:
-                _filter(probe, _TAKE_ALL)
-            except PermissionError:
-                return False
+    """Return whether this process may filter what its TCP sockets receive."""
+    with socket.socket() as probe:
+        try:
+            _filter(probe, _TAKE_ALL)
+        except PermissionError:
+            return False
     return True
 
 
@@ -50,7 +47,7 @@ def shut_to_connections(listener: socket.socket, *, by_hop_limit: bool) -> bool:
     """Let no TCP connection be opened; a client asks again and again, until all is closed.
 
     ``by_hop_limit`` is whether to do so where filters are refused, too; else only one connection
-    can wait there from now on.  Returns whether the door is shut.
+    can wait there from now on.  Returns whether nothing gets in.
     """
     try:
         _filter(listener, _DROP_SYN)
@@ -64,30 +61,9 @@ def shut_to_connections(listener: socket.socket, *, by_hop_limit: bool) -> bool:
 
 
 def open_connection(connection: socket.socket) -> None:
-    """Take back what a connection has inherited from a listener whose door was shut."""
+    """Undo what a connection has inherited from a listener that was quiesced by hop limit."""
     level, option = _HOP_LIMITS[connection.family]
     connection.setsockopt(level, option, 0)
-
-
-def refuse_connections(listener: socket.socket) -> bool:
-    """Have Windows refuse who connects from now on; tell whether it does (SO_PAUSE_ACCEPT).
-
-    Where it does not know of that, as Wine 8, only one connection can wait there from now on.
-    """
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, _SO_PAUSE_ACCEPT, 1)
-    except OSError:
-        listener.listen(0)
-        return False
-    return True
-
-
-def is_refusing(listener: socket.socket) -> bool:
-    """Tell whether ``refuse_connections`` has succeeded, whoever has called it."""
-    try:
-        return bool(listener.getsockopt(socket.SOL_SOCKET, _SO_PAUSE_ACCEPT))
-    except OSError:
-        return False
 
 
 def shut_to_datagrams(sock: socket.socket) -> None:

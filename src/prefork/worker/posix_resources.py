@@ -65,9 +65,8 @@ class Resources:
         self.channel.read_on_signal()
         signal_on_parents_death(NUDGE)
         self._mutex: FileMutex | None = None
-        self.listeners = inherit(
-            plan.listeners, wait=plan.accept == "blocking", screened=plan.screened
-        )
+        screened = self._is_stopping if plan.screened else None
+        self.listeners = inherit(plan.listeners, wait=plan.accept == "blocking", screened=screened)
         self.datagrams = tuple(map(is_datagram, self.listeners))  #: whether each is for those
         self.channel.close_when_orphaned(self.listeners, self._limit_orphans_life)
         os.register_at_fork(after_in_child=self._let_go)
@@ -121,6 +120,9 @@ class Resources:
         faulthandler.unregister(DUMP)  # what is registered once is not registered anew
         signal.signal(DUMP, write)
         catch_dumps(self.dump, chain=True)
+
+    def _is_stopping(self) -> bool:
+        return self.scoreboard.header.state == "stopping"
 
     def _let_go(self) -> None:
         """Keep nothing in a process that the user's code forks: it would keep it beyond our end.

@@ -11,7 +11,7 @@ from prefork.kinds.datagram import datagram_handler
 from prefork.kinds.socketserver import request_handler
 from prefork.platform.windows.api import Event
 from prefork.platform.windows.sockets import announce_clients, announce_nothing
-from prefork.worker.accept.windows_datagrams import DatagramListener, listener_of
+from prefork.worker.accept.windows_datagrams import DatagramListener
 
 
 @pytest.fixture(params=[("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
@@ -22,7 +22,7 @@ def listener(request):
     host, family = request.param
     sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.bind((host, 0))
-    with listener_of(sock) as listener, Event.create(resets=True) as event:
+    with DatagramListener(fileno=sock.detach()) as listener, Event.create(resets=True) as event:
         announce_clients(listener, event.value)
         yield listener
         announce_nothing(listener)
@@ -43,19 +43,6 @@ def taken(listener):
     """Return the next datagram, and the address it is from."""
     assert [listener] == select.select([listener], [], [], 10)[0]
     return listener.accept()
-
-
-def test_a_listener_for_connections_stays_what_it_is():
-    """
-    Only one for datagrams takes them as it would take connections.
-    """
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        assert listener is listener_of(listener)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        with listener_of(sock) as listener:
-            assert isinstance(listener, DatagramListener)
-            assert -1 == sock.fileno()
 
 
 def test_without_a_datagram_there_is_nothing_to_take(listener):

@@ -3,104 +3,106 @@
 import os
 import select
 import socket
+import sys
 import threading
 
 import pytest
 from test_win32 import open_handles, opened
 
 from prefork.core.states import ExitStatus
+from prefork.platform.base import ProgramOrder, SpawnOrder
 from prefork.platform.socket_pair import socket_pair
 from prefork.platform.windows.api import Waits
-from prefork.platform.windows.files import content_of, handle_of, memory_file
-from prefork.platform.windows.processes import KILLED, WindowsBackend
+from prefork.platform.windows.files import content_of, memory_file
+from prefork.platform.windows.processes import KILLED, WindowsPlatform
 from prefork.platform.windows.sockets import adopted
+
+FOREVER = "import threading; threading.Event().wait()"
 
 
 @pytest.fixture
-def plan():
+def platform():
     """
-    The handle of a file.
+    The real one.
     """
-    fd = memory_file("plan")
-    yield handle_of(fd)
-    os.close(fd)
+    made = WindowsPlatform()
+    yield made
+    made.close()
 
 
-def backend_of(script, shared=()):
-    """Return a backend whose workers run ``script``."""
-    return WindowsBackend(shared, ("-c", script))
+def run(platform, script, slot=0):
+    """Return a child that runs ``script``."""
+    argv = [sys.executable, "-c", script]
+    order = ProgramOrder(slot=slot, generation=1, argv=argv, environ=os.environ, outputs=(1, 2))
+    return platform.start_program(order)
 
 
-def notices(backend, count=1):
+def notices(platform, count=1):
     found: list = []
     while len(found) < count:
-        assert select.select([backend.wakeup], [], [], 15)[0]
-        assert {"SIGCHLD"} == set(backend.signals())
-        found += backend.reap(lambda: None)
+        assert select.select([platform.wakeup], [], [], 15)[0]
+        assert {"SIGCHLD"} == set(platform.signals())
+        found += platform.reap(lambda: None)
     return found
 
 
-def test_a_child_that_ends_wakes_the_loop(plan):
+def test_a_child_that_ends_wakes_the_loop(platform):
     """
     Its notice comes once, with its exit code.
     """
-    backend = backend_of("import sys; sys.exit(7)")
-    child = backend.spawn(3, 1, plan, [])
+    child = run(platform, "import sys; sys.exit(7)")
 
-    [notice] = notices(backend)
+    [notice] = notices(platform)
 
     assert (child, ExitStatus(code=7)) == (notice.child, notice.ended)
-    assert [] == list(backend.reap(lambda: None))
-    backend.kill(child)  # nobody is hit
-    backend.say(child, b"D")
+    assert [] == list(platform.reap(lambda: None))
+    platform.kill(child)  # nobody is hit
+    platform.send(child, b"D")
     child.close()
-    backend.close()
 
 
-def test_a_child_that_we_kill_is_told_from_one_that_ends_with_the_same_code(plan):
+def test_a_child_that_we_kill_is_told_from_one_that_ends_with_the_same_code(platform):
     """
     Codes say nothing of causes on Windows, so it is remembered who was to die.
     """
-    forever = "import threading; threading.Event().wait()"
-    script = f"import sys; sys.exit({KILLED}) if sys.argv[2] == '1' else exec({forever!r})"
-    backend = backend_of(script)
-    first, second = backend.spawn(1, 1, plan, []), backend.spawn(2, 1, plan, [])
-    [by_itself] = notices(backend)
-    backend.kill(second)
-    [by_us] = notices(backend)
+    first = run(platform, f"import sys; sys.exit({KILLED})", 1)
+    second = run(platform, FOREVER, 2)
+    [by_itself] = notices(platform)
+    platform.kill(second)
+    [by_us] = notices(platform)
 
     assert (first, ExitStatus(code=KILLED)) == (by_itself.child, by_itself.ended)
     assert (second, ExitStatus(signal="SIGKILL")) == (by_us.child, by_us.ended)
     for child in (first, second):
         child.close()
-    backend.close()
 
 
-def test_a_worker_that_cannot_be_started_leaves_nothing(plan):
+def test_a_worker_that_cannot_be_started_leaves_nothing(platform):
     """
     Neither sockets nor files, nor handles.
     """
-    backend = backend_of("pass")
+    order = SpawnOrder(slot=0, generation=1, module="this", inherited=[0x7FFFFFF0])
     before = None
     for number in range(30):
         with pytest.raises(OSError):
-            backend.spawn(0, 1, plan, [0x7FFFFFF0])
+            platform.spawn(order)
         before = open_handles() if number == 2 else before
 
     assert open_handles() <= before + 5
-    backend.close()
 
 
-def test_a_closed_backend_ends_its_children(plan):
+def test_a_closed_platform_ends_its_children(tmp_path, monkeypatch):
     """
     With the last handle of the job.
     """
-    backend = backend_of("import threading; threading.Event().wait()")
-    child = backend.spawn(0, 1, plan, [])
+    platform = WindowsPlatform()
+    (tmp_path / "forever.py").write_text(FOREVER)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    child = platform.spawn(SpawnOrder(slot=0, generation=1, module="forever"))
     with opened(child.pid) as process:
         waits = Waits([process.value])
         assert waits.wait(0.1) is None
-        backend.close()
+        platform.close()
 
         assert 0 == waits.wait(5)
     child.close()
@@ -147,34 +149,32 @@ def test_an_adopted_socket_is_the_one_behind_the_handle():
         assert (socket.AF_INET, socket.SOCK_STREAM) == (same.family, same.type)
 
 
-def test_words_of_the_console_come_once_and_in_order():
+def test_words_of_the_console_come_once_and_in_order(platform):
     """
     However often they were said before the loop looked.
     """
-    backend = backend_of("pass")
     for event in (0, 1, 0, 0):
-        thread = threading.Thread(target=backend._note_console, args=(event,))
+        thread = threading.Thread(target=platform._note_console, args=(event,))
         thread.start()
         thread.join()
-    assert select.select([backend.wakeup], [], [], 5)[0]
+    assert select.select([platform.wakeup], [], [], 5)[0]
 
-    assert ["SIGINT", "SIGTERM"] == list(backend.signals())
-    assert [] == list(backend.signals())
-    backend.close()
+    assert ["SIGINT", "SIGTERM"] == list(platform.signals())
+    assert [] == list(platform.signals())
 
 
 def test_the_system_waits_for_us_at_its_own_end():
     """
     When the console is closed, its thread stays until we have finished.
     """
-    backend = backend_of("pass")
-    thread = threading.Thread(target=backend._note_console, args=(2,))
+    platform = WindowsPlatform()
+    thread = threading.Thread(target=platform._note_console, args=(2,))
     thread.start()
-    assert select.select([backend.wakeup], [], [], 5)[0]
-    assert ["SIGTERM"] == list(backend.signals())
+    assert select.select([platform.wakeup], [], [], 5)[0]
+    assert ["SIGTERM"] == list(platform.signals())
     thread.join(0.1)
     assert thread.is_alive()
-    backend.close()
+    platform.close()
     thread.join(5)
 
     assert not thread.is_alive()

@@ -8,7 +8,7 @@ from prefork.arbiter.programs.notify_words import Said, parse
 from prefork.arbiter.programs.program import Program
 from prefork.core.events import ProgramReported, TimeExtended, WorkerLeaving
 from prefork.core.states import State
-from prefork.platform.posix.programs import Letter, NotifySocket
+from prefork.platform.posix.programs import Notification, NotifySocket
 
 #: Notifications of a program that are read in one turn.
 AT_ONCE: Final = 32
@@ -57,7 +57,7 @@ class NotifyLetters:
             self._heed_letter(letter)
         return True
 
-    def _heed_letter(self, letter: Letter) -> None:
+    def _heed_letter(self, letter: Notification) -> None:
         program = self._program
         # The program itself may have become somebody else; the kernel vouches for its pid.
         if letter.sender not in self._senders and letter.pid != program.child.pid:

@@ -48,5 +48,5 @@ class LinuxPlatform(PosixPlatform):
         return [] if child.pid is None else linux.thread_states(child.pid)
 
     def killed_for_memory(self) -> bool:
-        """Tell whether the cgroup has counted one more kill."""
+        """Return whether the cgroup has counted one more kill."""
         return self._memory.happened()

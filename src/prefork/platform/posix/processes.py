@@ -27,6 +27,7 @@ class PosixPlatform:
     can_fork = False
     can_abort = True
     wakes_one = False
+    can_share_nonblocking = True
     few_sockets = False
 
     def __init__(self) -> None:
@@ -45,7 +46,7 @@ class PosixPlatform:
         for signum in CAUGHT:
             signal.signal(signum, _ignore)
 
-        # Blocked by whoever started us, so that none could come before.
+        # The process that started us has blocked them, so that none could come before.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
 
     def signals(self) -> Iterator[str]:
@@ -159,7 +160,7 @@ class PosixPlatform:
 
     def send(self, child: Child, word: bytes) -> None:
         """Send ``word`` and wake the worker, should it be blocked in accept."""
-        with contextlib.suppress(OSError):  # it died first; reap will tell
+        with contextlib.suppress(OSError):  # it died first; reap reports it
             child.channel.send(word)
         self.wake(child)
 

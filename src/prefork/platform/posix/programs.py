@@ -1,4 +1,4 @@
-"""What a program of somebody else's gets from us: a socket to notify us by, pipes to write to."""
+"""What a program that is not ours gets: a socket for its notifications, pipes for its output."""
 
 import contextlib
 import os
@@ -17,20 +17,21 @@ _SPACE: Final = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(4 * _MO
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Notification:
     """What came in one datagram."""
 
     text: bytes
     pid: int | None  #: of the sender, from the kernel
     sender: int | None  #: user id, from the kernel
-    whole: bool  #: it fitted
+    whole: bool  #: not truncated
 
 
 class NotifySocket:
-    """Where a program says how it is (sd_notify(3)).
+    """Where a program reports its state (sd_notify(3)).
 
     Its name is abstract: so a program of any user can reach it, and nothing is left in a
-    directory.  Other users can reach it as well, which is why each letter tells its sender.
+    directory.  Other users can reach it as well, which is why the kernel names the sender of each
+    notification.
     """
 
     def __init__(self) -> None:
@@ -41,8 +42,8 @@ class NotifySocket:
         self.socket.bind(f"\0{name}")
         self.address = f"@{name}"
 
-    def receive(self) -> Letter | None:
-        """Return the next letter; None if there is none."""
+    def receive(self) -> Notification | None:
+        """Return the next notification; None if there is none."""
         try:
             text, ancillary, flags, _ = self.socket.recvmsg(
                 MOST_BYTES, _SPACE, socket.MSG_CMSG_CLOEXEC
@@ -55,15 +56,15 @@ class NotifySocket:
                 _close(data)
             elif level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
                 pid, sender, _ = _CREDENTIALS.unpack(data)
-        return Letter(text, pid, sender, not flags & socket.MSG_TRUNC)
+        return Notification(text, pid, sender, not flags & socket.MSG_TRUNC)
 
     def close(self) -> None:
-        """Let go of the socket, and of its name with it."""
+        """Close the socket; its name ends with it."""
         self.socket.close()
 
 
 def _close(rights: bytes) -> None:
-    """Close descriptors that came along; whoever waits for that, as with BARRIER=1, goes on."""
+    """Close attached descriptors; a program that waits for that, as with BARRIER=1, continues."""
     fds = array("i")
     fds.frombytes(rights[: len(rights) - len(rights) % fds.itemsize])
     for fd in fds:
@@ -83,14 +84,14 @@ class Pipe:
         return self._fd
 
     def read(self) -> bytes:
-        """Return what has come, not all if it is much; nothing once nobody writes any more.
+        """Return what has arrived, not all if it is much; nothing once no process writes any more.
 
-        Raises BlockingIOError if nothing has come since.
+        Raises BlockingIOError if nothing has arrived since.
         """
         return os.read(self._fd, self._at_once)
 
     def close(self) -> None:
-        """Let go of our end; whoever still writes to the other meets with EPIPE."""
+        """Close our end; a process that still writes to the other gets EPIPE."""
         os.close(self._fd)
 
 

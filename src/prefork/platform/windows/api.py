@@ -1,4 +1,4 @@
-"""What we ask of Windows beyond Python's library: objects to wait for, jobs, the console.
+"""System calls beyond Python's library: objects to wait for, jobs, the console.
 
 Every handle has an owner that closes it, every refusal is an OSError.  Decides nothing.
 """
@@ -22,15 +22,10 @@ _BREAKAWAY_OK: Final = 0x800
 _KILL_ON_JOB_CLOSE: Final = 0x2000
 _FILETIME: Final = 1e-7  #: seconds
 
-#: By this exception a process is asked for its stacks (``worker.winstacks``).  An error, for others
-#: faulthandler passes over; of an application, not of the system.
-DUMP: Final = 0xE0505245
-#: What faulthandler writes before the stacks.
-DUMP_HEADER: Final = f"Windows fatal exception: code 0x{DUMP:08x}\n\n".encode()
 
 _kernel: Final = ctypes.WinDLL("kernel32", use_last_error=True)
 
-#: Called by a thread of the system's: with the context, and whether the time was up.
+#: Called by a thread of the system: with the context, and whether the time was up.
 WaitCallback: Final = ctypes.WINFUNCTYPE(None, ctypes.c_void_p, wintypes.BOOLEAN)
 _ConsoleHandler: Final = ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.DWORD)
 
@@ -88,11 +83,11 @@ class Handle:
     """A handle of ours; anything that Windows can wait for, as a rule."""
 
     def __init__(self, value: int) -> None:
-        """Take ``value``, which was made here or inherited, over."""
+        """Own ``value``, which was made here or inherited."""
         self.value = value
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
         if self.value:
             value, self.value = self.value, 0
             checked(_CloseHandle(value))
@@ -105,7 +100,7 @@ class Handle:
 
 
 class Event(Handle):
-    """Is set, or not; set by anybody who has a handle on it, and then it stays so."""
+    """Is set, or not; any process with a handle on it can set it, and then it stays so."""
 
     @classmethod
     def create(cls, *, resets: bool = False) -> Self:
@@ -123,15 +118,15 @@ class Event(Handle):
 
 
 class Mutex(Handle):
-    """Belongs to one thread at a time; to nobody, when its owner dies."""
+    """Belongs to one thread at a time; to none, when its owner dies."""
 
     def __init__(self, value: int, *, existed: bool = False) -> None:
         super().__init__(value)
-        self.existed = existed  #: somebody else had made it before
+        self.existed = existed  #: another process had made it before
 
     @classmethod
     def create(cls, name: str | None = None) -> Self:
-        """Return a new one that belongs to nobody; one of that name, if there is one."""
+        """Return a new one without an owner, or the existing one of that name."""
         value = checked(_CreateMutex(None, False, name))
         return cls(value, existed=ctypes.get_last_error() == _ERROR_ALREADY_EXISTS)
 
@@ -163,7 +158,7 @@ class Waits:
 
 
 class RegisteredWait:
-    """Has a thread of the system's wait for an object, and call a function then.
+    """Lets a thread of the system wait for an object, and then call a function.
 
     There may be any number of them, unlike handles in one wait.
     """
@@ -216,25 +211,25 @@ class Job(Handle):
 
 
 class Console:
-    """Hears Ctrl-C, Ctrl-Break, and that the window is closed or the system goes down."""
+    """Reports Ctrl-C, Ctrl-Break, and that the window is closed or the system shuts down."""
 
     C, BREAK, CLOSE, LOGOFF, SHUTDOWN = 0, 1, 2, 5, 6
 
-    def __init__(self, heard: Callable[[int], object]) -> None:
-        """Call ``heard`` with each of these events, in a thread of its own.
+    def __init__(self, report: Callable[[int], object]) -> None:
+        """Call ``report`` with each of these events, in a thread of its own.
 
-        After the last three Windows ends us as soon as ``heard`` returns, or after five seconds.
+        After the last three Windows ends us as soon as ``report`` returns, or after five seconds.
         """
 
         def handle(event: int) -> bool:
-            heard(event)
-            return True  # nobody else, such as Python's own KeyboardInterrupt, is to hear it
+            report(event)
+            return True  # no other handler, such as Python's KeyboardInterrupt, is called
 
         self._handler = _ConsoleHandler(handle)
         checked(_SetConsoleHandler(self._handler, True))
 
     def close(self) -> None:
-        """Leave them to whoever heard them before."""
+        """Restore the former handler."""
         checked(_SetConsoleHandler(self._handler, False))
 
 

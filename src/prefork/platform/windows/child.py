@@ -8,7 +8,7 @@ from prefork.platform.base import Child
 from prefork.platform.windows.api import Event, Job, RegisteredWait
 from prefork.platform.windows.process import Process
 
-#: The exit code of whom we kill: what a shell calls a death by SIGKILL.
+#: The exit code of a process that we kill: what a shell reports for a death by SIGKILL.
 KILLED: Final = 137
 
 #: Asks a worker to write to its dump file what the tasks of its event loop wait for.
@@ -28,15 +28,15 @@ _FAULTS: Final = {
 
 @dataclass(slots=True)
 class WindowsChild(Child):
-    """A process, and what we need to hear of it and to end it."""
+    """A process, and what is needed to notice its end and to end it."""
 
     process: Process | None = None  #: None once it is gone
     job: Job | None = None  #: of a program: what it leaves behind goes with it
-    stacks: Event = field(default_factory=lambda: Event.create(resets=True))  #: asks for a dump
+    stacks: Event = field(default_factory=lambda: Event.create(resets=True))  #: asks for its stacks
     exit_wait: RegisteredWait | None = None
 
     def close(self) -> None:
-        """Let go of what we hold for it."""
+        """Close what the arbiter holds open for it."""
         super(WindowsChild, self).close()
         self.stacks.close()
         if self.job is not None:
@@ -44,7 +44,7 @@ class WindowsChild(Child):
 
 
 def exit_status(code: int, child: Child) -> ExitStatus:
-    """Return how ``child`` ended, whose exit code is ``code``, in the words of POSIX."""
+    """Return how ``child`` ended, whose exit code is ``code``, with the names of POSIX."""
     if child.doomed and code == KILLED:
         return ExitStatus(signal="SIGKILL")
     fault = _FAULTS.get(code)

@@ -1,7 +1,7 @@
 """Pipes that a program writes to and that we read without ever waiting for it (Windows).
 
 A wait for sockets cannot wait for pipes.  So a read is always under way: the system fills our
-buffer, and a thread of its own tells that it has.  That is all that happens outside of our thread.
+buffer, and one of its threads reports that it has.  That is all that happens outside of our thread.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ _ROOM: Final = 1 << 16  # bytes, as on other systems
 _INBOUND: Final = 0x1  # PIPE_ACCESS_INBOUND
 _OVERLAPPED: Final = 0x40000000
 _FIRST_INSTANCE: Final = 0x80000
-_NOBODY_FROM_AFAR: Final = 0x8  # PIPE_REJECT_REMOTE_CLIENTS
+_REJECT_REMOTE_CLIENTS: Final = 0x8  # PIPE_REJECT_REMOTE_CLIENTS
 _GENERIC_WRITE: Final = 0x40000000
 _OPEN_EXISTING: Final = 3
 _INVALID: Final = ctypes.c_void_p(-1).value
@@ -32,7 +32,7 @@ _INVALID: Final = ctypes.c_void_p(-1).value
 _ERROR_IO_PENDING: Final = 997
 _ERROR_IO_INCOMPLETE: Final = 996
 #: ERROR_BROKEN_PIPE, ERROR_PIPE_NOT_CONNECTED, ERROR_NO_DATA, ERROR_HANDLE_EOF.
-_NOBODY_WRITES: Final = frozenset({109, 233, 232, 38})
+_WRITER_GONE: Final = frozenset({109, 233, 232, 38})
 
 
 class _Overlapped(ctypes.Structure):
@@ -68,36 +68,36 @@ class Pipe:
     """The reading end of a pipe."""
 
     def __init__(self, end: Handle, at_once: int, changed: Callable[["Pipe"], object]) -> None:
-        """Call ``changed``, in a thread of the system's, whenever ``read`` has something new."""
+        """Call ``changed``, in a thread of the system, whenever ``read`` has something new."""
         self._end = end
         self._changed = changed
         self._buffer = ctypes.create_string_buffer(at_once)
         self._full = Event.create(resets=True)
         self._read = _Overlapped(event=self._full.value)
-        self._is_open = True  #: somebody writes to it, as far as we know
-        self._callback = WaitCallback(self._tell)
+        self._is_open = True  #: a process may still write to it
+        self._callback = WaitCallback(self._on_change)
         # For the pipe's whole life: the event resets itself for the next read.
         self._wait = RegisteredWait(self._full.value, self._callback, 0, once=False)
         self._begin()
 
     def read(self) -> bytes:
-        """Return what has come, not all if it is much; nothing once nobody writes any more.
+        """Return what has arrived, not all if it is much; nothing once no process writes any more.
 
-        Raises BlockingIOError if nothing has come since.
+        Raises BlockingIOError if nothing has arrived since.
         """
         if not self._is_open:
             return b""
         count = wintypes.DWORD()
         if not _GetResult(self._end.value, self._read, count, False):
-            return self._heed(ctypes.get_last_error())
+            return self._handle_error(ctypes.get_last_error())
         data = self._buffer.raw[: count.value]
         self._begin()
-        if not data:  # somebody has written nothing, which is no end
+        if not data:  # an empty write, which is no end
             raise BlockingIOError
         return data
 
     def close(self) -> None:
-        """Let go of our end, and of the read that is under way."""
+        """Close our end, and cancel the read that is under way."""
         self._wait.close()
         if _Cancel(self._end.value, self._read):
             # The buffer is the system's until then.
@@ -112,19 +112,19 @@ class Pipe:
                 self._end_by(error)
                 self._full.set()
 
-    def _heed(self, error: int) -> bytes:
+    def _handle_error(self, error: int) -> bytes:
         if error == _ERROR_IO_INCOMPLETE:
             raise BlockingIOError
         self._end_by(error)
         return b""
 
     def _end_by(self, error: int) -> None:
-        if error not in _NOBODY_WRITES:
+        if error not in _WRITER_GONE:
             raise ctypes.WinError(error)
         self._is_open = False
 
-    def _tell(self, context: int, timed_out: bool) -> None:
-        # In a thread of the system's.
+    def _on_change(self, context: int, timed_out: bool) -> None:
+        # In a thread of the system.
         del context, timed_out
         self._changed(self)
 
@@ -134,10 +134,10 @@ def output_pipe(at_once: int, changed: Callable[[Pipe], object]) -> tuple[Pipe, 
 
     Each read takes ``at_once`` bytes at most.
     """
-    # Nobody else can write to it: it has room for one, which is us, and else only our user might.
+    # No other process can write to it: it has room for one, which is us.
     name = rf"\\.\pipe\prefork-{os.getpid()}-{os.urandom(12).hex()}"
     access = _INBOUND | _OVERLAPPED | _FIRST_INSTANCE
-    ours = _opened(_CreateNamedPipe(name, access, _NOBODY_FROM_AFAR, 1, 0, _ROOM, 0, None))
+    ours = _opened(_CreateNamedPipe(name, access, _REJECT_REMOTE_CLIENTS, 1, 0, _ROOM, 0, None))
     try:
         theirs = _opened(_CreateFile(name, _GENERIC_WRITE, 0, None, _OPEN_EXISTING, 0, None))
         return Pipe(ours, at_once, changed), msvcrt.open_osfhandle(theirs.value, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""Starting a process on Windows, with exactly the handles that are meant for it."""
+"""Starting a process on Windows, with exactly the handles that it shall inherit."""
 
 import contextlib
 import ctypes
@@ -72,7 +72,7 @@ class Process(Handle):
         self.pid = pid
 
     def terminate(self, code: int) -> None:
-        """End it now, with ``code``; nothing happens when it has ended already."""
+        """End it now, with ``code``; no effect if it has ended already."""
         if not _TerminateProcess(self.value, code):
             reason = ctypes.get_last_error()
             if self.exit_code() is None:

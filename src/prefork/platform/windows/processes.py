@@ -18,7 +18,6 @@ from typing import Final
 from prefork.platform.base import Child, ForkOrder, Notice, ProgramOrder, SpawnOrder
 from prefork.platform.socket_pair import socket_pair
 from prefork.platform.windows.api import (
-    DUMP_HEADER,
     Console,
     Event,
     Job,
@@ -33,8 +32,8 @@ from prefork.platform.windows.process import interpreter, start
 from prefork.platform.windows.sockets import shared
 from prefork.platform.windows.system import opened_process
 
-#: What the console says, in the words of POSIX.
-_WORDS: Final = {
+#: The events of the console, by the names that POSIX has for such.
+_SIGNAL_OF_EVENT: Final = {
     Console.C: "SIGINT",
     Console.BREAK: "SIGTERM",
     Console.CLOSE: "SIGTERM",
@@ -52,6 +51,7 @@ class WindowsPlatform:
     can_fork = False
     can_abort = False
     wakes_one = False
+    can_share_nonblocking = False
     few_sockets = True  # select() takes 512
 
     def __init__(self) -> None:
@@ -60,15 +60,15 @@ class WindowsPlatform:
         self.wakeup, self._wakeup_writer = socket_pair()
         self.wakeup.setblocking(False)
         self._wakeup_writer.setblocking(False)
-        self._words: deque[str] = deque()  # what has come, for ``signals``
+        self._names: deque[str] = deque()  # of signals that have arrived, for ``signals``
         self._ended: deque[int] = deque()  # serials, for ``reap``
         self._running: dict[int, WindowsChild] = {}
         self._serials = count(1)
         self._on_exit = WaitCallback(self._note_exit)
-        self._leash: list[RegisteredWait] = []
+        self._parent_waits: list[RegisteredWait] = []
         self._console: Console | None = None
         self._finished = Event.create()
-        # Inherited: a child that crashes is to be gone, not to wait for somebody to click it away.
+        # Inherited: a child that crashes shall end, not show a window and wait for a click.
         msvcrt.SetErrorMode(msvcrt.SEM_FAILCRITICALERRORS | msvcrt.SEM_NOGPFAULTERRORBOX)
 
     def now(self) -> float:
@@ -78,23 +78,23 @@ class WindowsPlatform:
     def follow(self, parent: int, interrupt: int | None = None) -> None:
         """Take the end of the process ``parent`` for SIGTERM, and ``interrupt`` for SIGINT."""
         if interrupt is not None:
-            self._on_interrupt = WaitCallback(lambda *_: self._wake("SIGINT"))
-            self._leash.append(RegisteredWait(interrupt, self._on_interrupt, 0, once=False))
+            self._on_interrupt = WaitCallback(lambda *_: self._report("SIGINT"))
+            self._parent_waits.append(RegisteredWait(interrupt, self._on_interrupt, 0, once=False))
         try:
             self._parent = opened_process(parent)
         except OSError:  # gone already
-            self._wake("SIGTERM")
+            self._report("SIGTERM")
             return
-        self._on_parents_end = WaitCallback(lambda *_: self._wake("SIGTERM"))
-        self._leash.append(RegisteredWait(self._parent.value, self._on_parents_end, 0))
+        self._on_parents_end = WaitCallback(lambda *_: self._report("SIGTERM"))
+        self._parent_waits.append(RegisteredWait(self._parent.value, self._on_parents_end, 0))
 
     def catch_signals(self) -> None:
-        """Have the console's events wake the loop, and do nothing else."""
+        """Let the console's events wake the loop."""
         self._console = Console(self._note_console)
 
     def close(self) -> None:
         """End every process that is left, and close everything."""
-        for wait in self._leash:
+        for wait in self._parent_waits:
             wait.close()
         for child in self._running.values():
             assert child.process is not None
@@ -114,7 +114,7 @@ class WindowsPlatform:
         """Yield the names of what came since the last call."""
         with contextlib.suppress(BlockingIOError):
             self.wakeup.recv(4096)
-        seen = dict.fromkeys(self._words.popleft() for _ in range(len(self._words)))
+        seen = dict.fromkeys(self._names.popleft() for _ in range(len(self._names)))
         yield from seen
 
     def spawn(self, order: SpawnOrder) -> Child:
@@ -169,7 +169,7 @@ class WindowsPlatform:
         assert isinstance(child, WindowsChild)
         child.doomed = True
         if child.process is not None:
-            with contextlib.suppress(PermissionError):  # it is ending: reap will tell
+            with contextlib.suppress(PermissionError):  # it is ending: reap reports it
                 child.process.terminate(KILLED)
 
     def signal(self, child: Child, name: str) -> None:
@@ -182,7 +182,7 @@ class WindowsPlatform:
 
     def send(self, child: Child, word: bytes) -> None:
         """Send ``word``; a thread of the worker's reads it at once."""
-        with contextlib.suppress(OSError):  # it died first; reap will tell
+        with contextlib.suppress(OSError):  # it died first; reap reports it
             child.channel.send(word)
 
     def wake(self, child: Child) -> None:
@@ -191,7 +191,7 @@ class WindowsPlatform:
     def hand_over(self, child: Child, word: bytes, numbers: Sequence[int]) -> None:
         """Send ``word`` and sockets, which ``sockets.received`` reads."""
         assert child.pid is not None
-        with contextlib.suppress(OSError):  # it died first; reap will tell
+        with contextlib.suppress(OSError):  # it died first; reap reports it
             sockets = b"".join(shared(number, child.pid) for number in numbers)
             child.channel.send(word + sockets)
 
@@ -204,7 +204,7 @@ class WindowsPlatform:
 
     def stacks(self, child: Child) -> bytes:
         """Return what is in the dump file."""
-        return content_of(child.dump).replace(DUMP_HEADER, b"", 1)
+        return content_of(child.dump)
 
     def kernel_state(self, child: Child) -> dict[str, str]:
         """Return nothing: the system does not say what a process waits for."""
@@ -248,7 +248,7 @@ class WindowsPlatform:
         self._running[serial] = child
         try:
             child.exit_wait = RegisteredWait(process.value, self._on_exit, serial)
-        except OSError:  # nobody would hear of its end
+        except OSError:  # its end would go unnoticed
             del self._running[serial]
             process.terminate(KILLED)
             process.close()
@@ -256,20 +256,20 @@ class WindowsPlatform:
             raise
 
     def _note_exit(self, serial: int, timed_out: bool) -> None:
-        # In a thread of the system's.
+        # In a thread of the system.
         del timed_out
         self._ended.append(serial)
-        self._wake("SIGCHLD")
+        self._report("SIGCHLD")
 
     def _note_console(self, event: int) -> None:
-        # In a thread of the console's.  Once it is back from the last ones, the system ends us.
-        self._wake(_WORDS.get(event, "SIGTERM"))
+        # In a thread of the console.  When it returns from the last ones, the system ends us.
+        self._report(_SIGNAL_OF_EVENT.get(event, "SIGTERM"))
         if event in (Console.CLOSE, Console.LOGOFF, Console.SHUTDOWN):
             Waits([self._finished.value]).wait()
 
-    def _wake(self, word: str) -> None:
-        self._words.append(word)
-        with contextlib.suppress(OSError):  # full: then it wakes anyway; or closed
+    def _report(self, name: str) -> None:
+        self._names.append(name)
+        with contextlib.suppress(OSError):  # full: then the loop wakes anyway; or closed
             self._wakeup_writer.send(b".")
 
 

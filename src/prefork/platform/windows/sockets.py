@@ -44,7 +44,7 @@ def adopted(handle: int, cls: type[socket.socket] = socket.socket) -> socket.soc
 
 
 def shared(handle: int, pid: int) -> bytes:
-    """Return what ``received`` makes the socket ``handle`` of in the process ``pid``."""
+    """Return the bytes of which ``received`` makes the socket ``handle`` in the process ``pid``."""
     sock = socket.socket(fileno=handle)
     try:
         data = sock.share(pid)
@@ -63,7 +63,7 @@ def received(
     """
     while first := _exactly(channel, 1).strip(b"\0"):  # no size begins like that, a word does
         if first == give_up_on:
-            raise ConnectionError("the arbiter has no use for us any more")
+            raise ConnectionError("the arbiter does not need this worker any more")
     size = int.from_bytes(_exactly(channel, 3), "big")
     return cls(fileno=socket.fromshare(_exactly(channel, size)).detach())
 
@@ -81,8 +81,8 @@ def _exactly(channel: socket.socket, size: int) -> bytes:
 def accepted_handle(listener: socket.socket) -> int:
     """Accept a connection and return its handle alone; raises OSError.
 
-    ``socket.accept`` also asks for its address, its type and more: five questions to the system,
-    for which all others would have to wait who want to accept next.
+    ``socket.accept`` also asks for its address, its type and more: five system calls, for which the
+    next worker would have to wait.
     """
     handle: int = _accept(listener.fileno(), None, None)
     if handle == _INVALID_SOCKET:
@@ -93,7 +93,7 @@ def accepted_handle(listener: socket.socket) -> int:
 def announce_clients(listener: socket.socket, event: int) -> None:
     """Have ``event`` set when a client, or a datagram, comes, and no other event any more.
 
-    From then on nobody blocks in taking it from ``listener``.
+    From then on taking it from ``listener`` never blocks.
     """
     _select(listener, event, _FD_READ if listener.type == socket.SOCK_DGRAM else _FD_ACCEPT)
 

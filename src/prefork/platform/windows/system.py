@@ -1,4 +1,4 @@
-"""What the arbiter asks of Windows once: a mutex, other processes."""
+"""What Windows is asked for apart from children: a mutex, other processes."""
 
 import ctypes
 from ctypes import wintypes
@@ -39,7 +39,7 @@ def opened_process(pid: int, access: int = _SYNCHRONIZE) -> Handle:
 
 
 def resident_memory(pid: int) -> int | None:
-    """Return the bytes of memory that ``pid`` uses at present; None if nobody may know."""
+    """Return the bytes of memory that ``pid`` uses at present; None if that may not be read."""
     counters = _MemoryCounters(size=ctypes.sizeof(_MemoryCounters))
     try:
         with opened_process(pid, _QUERY_LIMITED) as process:
@@ -50,7 +50,7 @@ def resident_memory(pid: int) -> int | None:
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether there is a process ``pid``."""
+    """Return whether there is a process ``pid``."""
     try:
         with opened_process(pid) as process:
             return Waits([process.value]).wait(0) is None
@@ -61,8 +61,8 @@ def is_running(pid: int) -> bool:
 def accept_mutex(name: str | None) -> tuple[int, bool]:
     """Return the handle of the pool's accept mutex, which lives as long as this process.
 
-    By its ``name`` programs of somebody else's take part; without one it is the pool's alone.
-    Also tells whether somebody else had made it before.
+    Programs that are not ours can open it by ``name``; without one only the pool has it.
+    Also returns whether another process had made it before.
     """
     mutex = Mutex.create(name)
     return mutex.value, mutex.existed

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -29,12 +29,20 @@ class InheritedListener(socket.socket):
 
 
 class ScreenedListener(InheritedListener):
-    """A listener whose connections may have inherited that its door is shut; see ``doors``."""
+    """A listener that is quiesced by hop limit at a stop, which its connections inherit.
+
+    See ``sockets.quiesce``.
+    """
+
+    #: Whether the server stops.  The arbiter publishes that before it quiesces the listener, so
+    #: no connection that has inherited anything can be accepted before this is true.
+    is_stopping: Callable[[], bool]
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Accept a connection, and let it hear of its client."""
+        """Accept a connection; at a stop, let it receive from its client again."""
         connection, address = super().accept()
-        open_connection(connection)
+        if self.is_stopping():  # until then, it would be a system call for each client
+            open_connection(connection)
         return connection, address
 
 

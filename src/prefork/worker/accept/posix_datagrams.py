@@ -3,15 +3,16 @@
 import mmap
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from prefork.logs import log
-from prefork.sockets.binding import IP_PKTINFO, is_wildcard
+from prefork.sockets.binding import is_wildcard
 from prefork.sockets.listeners import peer_text
+from prefork.sockets.posix import IP_PKTINFO
 from prefork.worker.accept.datagrams import LONGEST_UDP, Ancillary, Datagram
 from prefork.worker.accept.listeners import InheritedListener, ScreenedListener, are_datagram
 
@@ -95,10 +96,13 @@ class DatagramListener(InheritedListener):
         return [(level, kind, value if is_local else value[:16] + bytes(4))]
 
 
-def inherit(fds: Sequence[int], *, wait: bool, screened: bool) -> list[InheritedListener]:
+def inherit(
+    fds: Sequence[int], *, wait: bool, screened: Callable[[], bool] | None
+) -> list[InheritedListener]:
     """Return the shared listeners ``fds``.
 
-    ``wait`` is whether to take a datagram may block; ``screened`` is as in ``Plan``.
+    ``wait`` is whether to take a datagram may block.  ``screened`` is how to find out that the
+    server stops, if connections have to be opened then.
     """
     return [
         DatagramListener(fd, wait=wait) if datagram else _stream_listener(fd, screened=screened)
@@ -106,11 +110,13 @@ def inherit(fds: Sequence[int], *, wait: bool, screened: bool) -> list[Inherited
     ]
 
 
-def _stream_listener(fd: int, *, screened: bool) -> InheritedListener:
+def _stream_listener(fd: int, *, screened: Callable[[], bool] | None) -> InheritedListener:
     listener = InheritedListener(fileno=fd)
-    if not screened or listener.family == socket.AF_UNIX:
+    if screened is None or listener.family == socket.AF_UNIX:
         return listener
-    return ScreenedListener(fileno=listener.detach())
+    screened_listener = ScreenedListener(fileno=listener.detach())
+    screened_listener.is_stopping = screened
+    return screened_listener
 
 
 def _longest(family: int) -> int:

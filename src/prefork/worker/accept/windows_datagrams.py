@@ -64,10 +64,3 @@ class DatagramListener(socket.socket):
                 select.select([], [self], [])
             except ConnectionResetError:
                 continue  # that is about an earlier answer, and this one was not sent
-
-
-def listener_of(sock: socket.socket) -> socket.socket:
-    """Return the shared listener ``sock`` as a gate takes from it; it is used up by that."""
-    if sock.type != socket.SOCK_DGRAM:
-        return sock
-    return DatagramListener(fileno=sock.detach())

@@ -1,9 +1,9 @@
 """Quiescing listeners from within a worker, at the server's end (Windows).
 
 When its last handle closes, whoever is queued at a listener is reset.  A system that can refuse
-clients before that (``sockets.quiesce.refuse_connections``) leaves nothing to do here.  Otherwise
-the queue has been cut to one place (``listen(0)``), and a worker that finds it empty takes that
-place itself: from then on no client gets in, and each is refused when the listener closes.
+clients before that (``sockets.windows``) leaves nothing to do here.  Otherwise the queue has been
+cut to one place (``listen(0)``), and a worker that finds it empty takes that place itself: from
+then on no client gets in, and each is refused when the listener closes.
 """
 
 import select
@@ -14,7 +14,7 @@ from typing import Final
 
 from prefork.ipc.layout import Record, Row
 from prefork.ipc.scoreboard import Scoreboard
-from prefork.sockets.quiesce import is_refusing
+from prefork.sockets.windows import is_refusing
 
 #: Seconds for a connection to ourselves; it takes less than a hundredth of that.
 _PATIENCE: Final = 0.01

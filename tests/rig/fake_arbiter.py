@@ -1,0 +1,94 @@
+"""A whole arbiter in one process, on the fake platform: real rules, real loop, real scoreboard."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prefork.arbiter.children import Children
+from prefork.arbiter.loop import Arbiter
+from prefork.arbiter.orders import Birth
+from prefork.arbiter.scoreboard_writer import ScoreboardWriter
+from prefork.core.pool import Pool, PoolLimits
+from prefork.ipc.layout import Row
+from prefork.ipc.scoreboard import Scoreboard
+from prefork.logs.log import Log
+from prefork.platform.system import memory_file
+from rig.fake_platform import FakePlatform, FakeSelector, Order, Paused, Script
+
+
+class FakeArbiter:
+    """An ``Arbiter`` whose processes do as ``script`` says, and whose time is the test's."""
+
+    def __init__(
+        self,
+        limits: PoolLimits,
+        script: Callable[[Order], Script] = lambda order: Script(),
+        incidents: Path | None = None,
+    ) -> None:
+        self.platform = FakePlatform(script)
+        self.selector = FakeSelector(self.platform)
+        self._files = [memory_file(name) for name in ("scoreboard", "log")]
+        scoreboard, log = self._files
+        self.scoreboard = Scoreboard.create(scoreboard)
+        writer = ScoreboardWriter(self.scoreboard, os.getpid(), self.platform.now())
+        self.pool = Pool(limits, self.platform.now())
+        journal = Log(as_json=True, fd=log)
+        birth = Birth(plan=0, listeners=(), shared=(), incidents=incidents)
+        children = Children(self.pool, self.platform, writer, self.selector, journal, birth)
+        self.arbiter = Arbiter(self.pool, self.platform, children, [], self.selector, journal)
+
+    def run_for(self, seconds: float) -> None:
+        """Let the arbiter run until its clock is ``seconds`` later."""
+        self.selector.until = self.platform.time + seconds
+        try:
+            status = self.arbiter.run()
+        except Paused:
+            return
+        raise AssertionError(f"the arbiter has ended with {status}")
+
+    def run_to_the_end(self, limit: float = 1000.0) -> int:
+        """Let the arbiter run until it ends; return its exit status."""
+        self.selector.until = self.platform.time + limit
+        return self.arbiter.run()
+
+    def row(self, slot: int) -> Row:
+        """Return the scoreboard's row that the worker in ``slot`` writes."""
+        return self.scoreboard.row(slot)
+
+    def take(self, slot: int) -> None:
+        """Have the worker in ``slot`` take a connection."""
+        row = self.row(slot)
+        row.busy_since = self.platform.time
+        row.accepted += 1
+        row.connections += 1
+        row.active += 1
+
+    def finish(self, slot: int) -> None:
+        """Have the worker in ``slot`` finish its connection."""
+        row = self.row(slot)
+        row.handled += 1
+        row.active -= 1
+        row.connections -= 1
+        row.busy_since = 0.0
+
+    def leave(self, slot: int) -> None:
+        """Have the worker in ``slot`` acknowledge that it is to leave."""
+        self.row(slot).leaving = 1
+
+    def log(self, *events: str) -> list[dict[str, Any]]:
+        """Return what is in the log, or those of its ``events``."""
+        fd = self._files[1]
+        text = os.pread(fd, 1 << 20, 0).decode()
+        lines = [json.loads(line) for line in text.splitlines()]
+        return [line for line in lines if not events or line["event"] in events]
+
+    def close(self) -> None:
+        """Close everything."""
+        for child in self.arbiter.children.by_slot.values():
+            child.close()
+        self.selector.close()
+        self.platform.close()
+        for fd in self._files:
+            os.close(fd)
