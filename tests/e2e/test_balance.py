@@ -28,11 +28,11 @@ def test_idle_workers_share_evenly(serve, kind, loop):
 
 @each_loop
 @pytest.mark.parametrize("at_once", [False, True])
-def test_lasting_connections_are_shared_evenly(serve, loop, at_once):
+def test_lasting_connections_are_shared_evenly(serve, host, loop, at_once):
     """
     Of 32 held connections each of two workers has 16, two more or less.
     """
-    server = serve("-w", "2", "--loop", loop, source=STREAM).ready(2)
+    server = serve("-w", "2", "--loop", loop, source=STREAM, prefix=host.first).ready(2)
 
     with server.held() as held:
         for count in [32] if at_once else [1] * 32:

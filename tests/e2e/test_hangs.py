@@ -208,7 +208,7 @@ def test_a_boot_that_takes_too_long_is_a_hang(serve, host, tmp_path):
     """
     limit = str(max(2.0, 0.25 * host.pace))  # long enough to get to the import
     limits = ["--restart-intensity", "1", "--boot-timeout", limit]
-    server = serve("-w", "1", "--start", "spawn", *limits, source=source)
+    server = serve("-w", "1", "--start", "spawn", *limits, source=source, prefix=host.first)
 
     assert 3 == server.wait()
 
@@ -218,7 +218,7 @@ def test_a_boot_that_takes_too_long_is_a_hang(serve, host, tmp_path):
 
 
 @pytest.mark.posix
-def test_a_mold_that_takes_too_long_is_a_hang(serve, tmp_path):
+def test_a_mold_that_takes_too_long_is_a_hang(serve, host, tmp_path):
     """
     The same holds for the import in the mold.
     """
@@ -228,7 +228,7 @@ def test_a_mold_that_takes_too_long_is_a_hang(serve, tmp_path):
         threading.Event().wait()
     """
     limits = ["--restart-intensity", "1", "--boot-timeout", "2"]  # long enough to get there
-    server = serve("-w", "1", "--start", "fork", *limits, source=source)
+    server = serve("-w", "1", "--start", "fork", *limits, source=source, prefix=host.first)
 
     assert 3 == server.wait()
 
