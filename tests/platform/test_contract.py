@@ -14,7 +14,7 @@ import pytest
 
 from prefork.core.states import ExitStatus
 from prefork.ipc import messages
-from prefork.platform.base import ProgramOrder
+from prefork.platform.base import Notice, ProgramOrder
 from prefork.platform.system import System
 from rig.fake_platform import FakePlatform, Script
 from rig.platform_world import LIMIT, World
@@ -104,11 +104,13 @@ def test_a_drained_worker_exits_with_0_and_is_reported_once(world):
     child = world.ready_worker()
 
     world.platform.send(child, messages.DRAIN)
-    ended = []
-    world.until(
-        lambda: ended or ended.extend(world.platform.reap(lambda: None)),
-        again=lambda: world.platform.wake(child),
-    )
+    ended: list[Notice] = []
+
+    def look() -> list[Notice]:
+        ended.extend(world.platform.reap(lambda: None))
+        return ended
+
+    world.until(look, again=lambda: world.platform.wake(child))
 
     assert [(child, ExitStatus(code=0), False)] == [(n.child, n.ended, n.stopped) for n in ended]
     assert [] == list(world.platform.reap(lambda: None))

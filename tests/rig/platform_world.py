@@ -13,7 +13,7 @@ from prefork import worker
 from prefork.ipc import messages
 from prefork.ipc.plan import Plan
 from prefork.ipc.scoreboard import Scoreboard
-from prefork.platform.base import ForkOrder, Platform, ProgramOrder, SpawnOrder
+from prefork.platform.base import Child, ForkOrder, Notice, Platform, ProgramOrder, SpawnOrder
 from prefork.platform.system import accept_mutex, memory_file, number_of
 from prefork.settings import Settings
 
@@ -25,8 +25,8 @@ class World:
 
     def __init__(self, platform: Platform, stack: contextlib.ExitStack) -> None:
         self.platform = platform
-        self.children = []
-        self._unread = {}
+        self.children: list[Child] = []
+        self._unread: dict[int, list[messages.Message]] = {}
         self._files = stack.enter_context(contextlib.ExitStack())
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         self.listener = listener.fileno()
@@ -47,8 +47,8 @@ class World:
         )
         os.write(plan, msgspec.json.encode(content))
         self.plan = number_of(plan)
-        self.shared = (self.plan, self.listener, content.scoreboard)
-        self.shared += () if mutex is None else (mutex,)
+        self.shared = [self.plan, self.listener, content.scoreboard]
+        self.shared += [] if mutex is None else [mutex]
 
     def file(self, name):
         fd = memory_file(name)
@@ -111,7 +111,8 @@ class World:
 
     def notices(self, count=1, refresh=lambda: None):
         """Return the next ``count`` notices, and see that SIGCHLD announces each."""
-        found, end = [], monotonic() + LIMIT
+        found: list[Notice] = []
+        end = monotonic() + LIMIT
         while len(found) < count:
             assert monotonic() < end, "no notice"
             assert select.select([self.platform.wakeup], [], [], LIMIT)[0], "nothing happens"

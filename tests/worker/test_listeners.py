@@ -27,8 +27,8 @@ def test_a_connection_is_opened_only_at_a_stop(family, host, ttl, stopping):
         listener.is_stopping = lambda: stopping
         listener.bind((host, 0))
         listener.listen()
-        listener.setsockopt(*option, HIGHEST)
-        client.setsockopt(*ttl, HIGHEST)  # so this one comes through
+        listener.setsockopt(option[0], option[1], HIGHEST)
+        client.setsockopt(ttl[0], ttl[1], HIGHEST)  # so this one comes through
         client.connect(listener.getsockname())
         connection, _ = listener.accept()
 
