@@ -1,13 +1,10 @@
 """The registry of kinds: which there are, what of them is imported, which names are refused."""
 
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-import prefork
 from prefork.kinds import Facts, all_kinds, built_in, facts_of, kind_named, offered, register
 from prefork.kinds.base import SCHEMES, Kind
 
@@ -92,16 +89,3 @@ def test_a_kind_is_imported_when_it_is_asked_for(statement, imported):
 
     assert imported == {name for name in built_in() if f"prefork.kinds.{name}" in modules}
     assert not {"asyncio", "socketserver"} & modules
-
-
-def test_nobody_asks_for_a_kind_by_its_name():
-    """
-    Whoever does has found a field that is missing in ``Kind``.
-    """
-    source = Path(prefork.__file__).parent
-    names = "|".join(built_in())
-    asks = re.compile(rf"""kind(\.name)?"?\]? *(==|!=|in|not in) *[("'\[{{ ]*(?:{names})["']""")
-
-    modules = [path for path in source.rglob("*.py") if path.parent != source / "kinds"]
-
-    assert [] == [str(path) for path in modules if asks.search(path.read_text())]

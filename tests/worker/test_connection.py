@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,8 @@ def events():
     noted = []
     note = lambda event, *_, **fields: noted.append((event, fields))  # noqa: E731
     before = log.current()
-    log.use(SimpleNamespace(exception=note, warning=note))
+    noting: Any = SimpleNamespace(exception=note, warning=note)
+    log.use(noting)
     yield noted
     log.use(before)
 

@@ -5,6 +5,7 @@ Each is imported when somebody asks for it, not before: an arbiter asks for one,
 """
 
 import os
+import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -15,8 +16,11 @@ from prefork.kinds.facts import Facts
 if TYPE_CHECKING:
     from prefork.kinds.base import Kind
 
-__all__ = ["Facts", "all_kinds", "built_in", "facts_of", "kind_named", "offered"]
+__all__ = ["HERE", "Facts", "all_kinds", "built_in", "facts_of", "kind_named", "offered"]
 __all__ += ["outside_kinds", "register"]
+
+#: The system at hand, where nothing else is asked for.
+HERE: Final = sys.platform
 
 #: Letters of a kind's name: so many fit the scoreboard.
 LONGEST_NAME: Final = 31

@@ -1,9 +1,9 @@
 """The kind ``asyncio``: a coroutine function is called with each connection's streams."""
 
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from prefork.kinds import HERE
 from prefork.kinds.base import IN_A_LOOP, IN_A_THREAD, Handler, Kind, LoopConnection, Shape, Worker
 from prefork.kinds.event_loop.choice import check_loop
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import asyncio
 
 #: Windows takes all that is written at once, and reports only its end.
-_SEES_PROGRESS: Final = sys.platform != "win32"
+_SEES_PROGRESS: Final = HERE != "win32"
 #: Bytes that a client has to read within ``timeout`` where its progress cannot be seen.
 _AT_LEAST: Final = 1 << 20
 

@@ -5,6 +5,7 @@ import struct
 import threading
 from contextlib import ExitStack
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,8 @@ def world():
     with ExitStack() as stack:
         world = World(stack)
         stack.callback(log.use, log.current())
-        log.use(SimpleNamespace(warning=lambda event, **_: world.complaints.append(event)))
+        noting: Any = SimpleNamespace(warning=lambda event, **_: world.complaints.append(event))
+        log.use(noting)
         yield world
 
 

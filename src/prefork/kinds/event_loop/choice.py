@@ -1,9 +1,9 @@
 """Which event loop runs the handlers of kinds that need one, and whether it can be had."""
 
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from prefork.errors import HandlerError
+from prefork.kinds import HERE
 
 if TYPE_CHECKING:
     from prefork.kinds.base import KindSettings
@@ -27,7 +27,7 @@ def check_loop(settings: "KindSettings") -> Any:
     return uvloop
 
 
-def load_uvloop(asked: str, platform: str = sys.platform) -> Any:
+def load_uvloop(asked: str, platform: str = HERE) -> Any:
     """Return the module uvloop, or None where another loop is ``asked`` for, or it is not there.
 
     Raises HandlerError when no other may take its place, or when the loop is not of this system.

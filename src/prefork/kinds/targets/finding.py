@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from prefork.errors import HandlerError
-from prefork.kinds import Facts
+from prefork.kinds import HERE, Facts
 from prefork.kinds.base import Kind
 from prefork.kinds.targets.detection import kind_of
 from prefork.kinds.targets.place import current_directory
@@ -73,7 +73,7 @@ def find(target: str) -> Target:
     ``target`` is ``module:attribute``, ``path/to/file.py:attribute``, or either without the
     attribute.  The current directory is importable.  Raises HandlerError.
     """
-    place, attribute = parted(target, sys.platform)
+    place, attribute = parted(target, HERE)
     if (here := current_directory()) is not None:
         _make_importable(here)
     module = _module_at(place)
@@ -103,7 +103,7 @@ def _make_importable(directory: Path) -> None:
 
 def _module_at(place: str) -> ModuleType:
     """Import ``place``, the name of a module or the path of a file."""
-    if is_path(place, sys.platform):
+    if is_path(place, HERE):
         return _module_from_file(Path(place))
     if all(part.isidentifier() for part in place.split(".")):
         return _module(place)

@@ -1,13 +1,13 @@
 """Whether a kind, or a handler of it, fits the settings and the addresses."""
 
-import sys
 from collections.abc import Collection
 
 from prefork.errors import HandlerError
+from prefork.kinds import HERE
 from prefork.kinds.targets.finding import Handler
 
 
-def check_accept(handler: Handler, accept: str, platform: str = sys.platform) -> None:
+def check_accept(handler: Handler, accept: str, platform: str = HERE) -> None:
     """Raise HandlerError when ``handler`` cannot wait for connections as ``accept`` asks."""
     kind = handler.kind
     if accept != "auto" and accept not in kind.possible_accepts(platform):
