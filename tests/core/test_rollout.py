@@ -199,6 +199,21 @@ def test_a_new_generation_whose_first_worker_fails_is_rolled_back(events):
     assert 1 == pool.generation
 
 
+def test_a_first_worker_that_leaves_by_itself_while_it_soaks_is_a_failure():
+    """
+    Even if it was ready for a while, and takes its time to end.
+    """
+    pool = reloading(soak=5.0)
+    orders_of(pool, at(10.0))
+    pool.apply(WorkerReady(2), 10.5)
+    orders_of(pool, at(10.5))
+
+    pool.apply(WorkerLeaving(2), 14.0)
+    orders_of(pool, at(14.0))
+
+    assert "generation 2 is rolled back: slot 2 left by itself" == reloads(pool)[-1]
+
+
 def test_the_reason_of_a_roll_back_is_the_first_trouble():
     """
     The error of the target's import, not that its process ended then.

@@ -24,7 +24,7 @@ from prefork.errors import ProtocolError
 from prefork.incidents import Inspector
 from prefork.ipc import messages
 from prefork.logs.log import Log
-from prefork.platform.base import Child, Notice, Platform
+from prefork.platform.base import Child, Platform
 
 if TYPE_CHECKING:
     from prefork.arbiter.programs.programs import Programs
@@ -166,16 +166,12 @@ class Children:
     def reap(self) -> None:
         """Take note of children that ended, were stopped or go on."""
         for notice in self._platform.reap(refresh=self._hear_molds):
-            self._heed(notice)
-
-    def _heed(self, notice: Notice) -> None:
-        child = notice.child
-        if notice.ended is not None:
-            self._end(child, notice.ended)
-        elif notice.stopped:
-            self.news.suspended(child)
-        else:
-            self.news.resumed(child)
+            if notice.ended is not None:
+                self._end(notice.child, notice.ended)
+            elif notice.stopped:
+                self.news.suspended(notice.child)
+            else:
+                self.news.resumed(notice.child)
 
     def _end(self, child: Child, status: ExitStatus) -> None:
         self._hear(child)  # what it said before it died

@@ -152,6 +152,7 @@ class Pool:
             if now < record.ready_at + PROBATION:
                 why = "it left as soon as it was ready"
                 self.members.count_failure(record, now, why, self.journal)
+            self.members.generation_of(record).note_trouble(f"{record} left by itself")
 
     def _worker_exited(self, event: events.WorkerExited, now: float) -> None:
         self.totals.count_exit(self.cause_of(event.slot, event.status))

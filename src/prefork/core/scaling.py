@@ -84,7 +84,8 @@ class Scaling:
         outdated = {record.slot for record in members.outdated()}
         allowed = self.target + headroom(members, limits.surge)
         leaving = surplus(live, rows, allowed, outdated)
-        staying = [record for record in live if record not in leaving]
+        gone = {record.slot for record in leaving}
+        staying = [record for record in live if record.slot not in gone]
         # A roll is no time to shrink.
         may_shrink = members.successor is None and not outdated
         look = look_at(
