@@ -113,12 +113,12 @@ class Simulation:
                 assert slot not in self.workers, "the slot is in use"
                 self.workers[slot] = worker = SimulatedWorker()
                 self._plan(self.now + self.boot, lambda: self._become_ready(slot, worker))
-            case Drain(slot):
-                self.workers[slot].leaving = True
-                if self.workers[slot].busy_since is None:
-                    self._plan(self.now, lambda: self._exit(slot))
-            case Kill(slot):
-                self._plan(self.now, lambda: self._exit(slot))
+            case Drain(int(drained)):
+                self.workers[drained].leaving = True
+                if self.workers[drained].busy_since is None:
+                    self._plan(self.now, lambda: self._exit(drained))
+            case Kill(int(killed)):
+                self._plan(self.now, lambda: self._exit(killed))
 
     def _arrive(self, holds: float) -> None:
         self.queue.append((self.now, holds))

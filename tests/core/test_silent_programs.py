@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from prefork.core.actions import Abort, CountAsReady, Inspect, Kill, Spawn
 from prefork.core.events import (
+    Event,
     IncidentRecorded,
     ProcessSuspended,
     ProgramReported,
@@ -56,7 +57,7 @@ def test_a_program_that_has_reported_anything_reports_ready_itself(order):
     """
     pool = pool_of(fixed(1), ready_after=0.5)
     pool.decide(at(0.0))
-    events = [ProgramReported(0), ProgramRuns(0)]
+    events: list[Event] = [ProgramReported(0), ProgramRuns(0)]
     for event in events if order == "before" else reversed(events):
         pool.apply(event, 1.0)
 
