@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from rig.handlers import PID_ECHO
 from rig.hosts import Host
 from rig.server import HERE, Server
 from rig.systems import runs_here
+
+# How long an example takes depends on what else the machine does; endless ones meet the limit of
+# pytest-timeout.
+settings.register_profile("prefork", deadline=None)
+settings.load_profile("prefork")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

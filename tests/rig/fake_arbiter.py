@@ -86,7 +86,8 @@ class FakeArbiter:
 
     def close(self) -> None:
         """Close everything."""
-        for child in self.arbiter.children.by_slot.values():
+        children = self.arbiter.children
+        for child in (*children.by_slot.values(), *children.molds.values()):
             child.close()
         self.selector.close()
         self.platform.close()

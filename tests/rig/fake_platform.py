@@ -115,6 +115,7 @@ class FakePlatform:
     """See ``Platform``."""
 
     can_fork = True
+    can_abort = True
     wakes_one = True
     can_share_nonblocking = True
     few_sockets = False
