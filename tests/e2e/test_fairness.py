@@ -9,6 +9,8 @@ from rig.waiting import until
 pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 
+# The kernel wakes all who wait for a mutex, and the first to run has it: that is a throw of dice,
+# whose evenness shows only after many.
 @pytest.mark.parametrize(
     ("options", "most", "each"),
     [
@@ -16,8 +18,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.windows]
         on_posix(["--accept", "blocking"], 1.1, 20),
         on_posix(["--accept", "exclusive"], 1.1, 20),
         on_posix(["--accept", "auto", "--bind", "unix:@{name}"], 1.1, 20),
-        (["--accept", "mutex"], 1.25, 60),
-        on_posix(["--accept", "mutex", "--accept-mutex", "fcntl"], 1.25, 60),
+        (["--accept", "mutex"], 1.25, 200),
+        on_posix(["--accept", "mutex", "--accept-mutex", "fcntl"], 1.25, 200),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
