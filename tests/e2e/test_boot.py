@@ -5,9 +5,10 @@ import pytest
 from rig.systems import each_method, on_posix
 from rig.waiting import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.windows, pytest.mark.versions]
+pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     ("start_method", "source", "reason", "traceback"),
     [
@@ -66,6 +67,7 @@ def test_a_missing_target_is_named_in_the_log(serve, target, said):
     assert said in server.all("target cannot be loaded")[0]["reason"]
 
 
+@pytest.mark.versions
 @each_method
 def test_a_factory_is_called_in_each_worker(serve, start_method):
     """
@@ -154,6 +156,7 @@ def test_a_slow_import_is_waited_for(serve, start_method):
     assert "running" == server.status()["state"]
 
 
+@pytest.mark.versions
 @pytest.mark.posix
 def test_an_import_that_starts_a_thread_makes_auto_spawn(serve):
     """
@@ -179,6 +182,7 @@ def test_an_import_that_starts_a_thread_makes_auto_spawn(serve):
     assert 0 == server.stop()
 
 
+@pytest.mark.versions
 @pytest.mark.posix
 def test_a_thread_of_a_c_library_is_seen_too(serve):
     """
@@ -198,6 +202,7 @@ def test_a_thread_of_a_c_library_is_seen_too(serve):
     assert b"here" == server.ask()
 
 
+@pytest.mark.versions
 @pytest.mark.posix
 def test_forking_in_spite_of_threads_is_warned_of(serve):
     """
@@ -342,6 +347,7 @@ def test_a_package_is_a_target(serve, write):
     assert b"application" == server.ask()
 
 
+@pytest.mark.versions
 @pytest.mark.posix
 @each_method
 def test_nothing_of_the_arbiters_leaks_into_a_worker(serve, start_method):

@@ -54,6 +54,14 @@ def lines(server, **fields):
     return [event["line"] for event in server.all("output", **fields)]
 
 
+def printed(server, count):
+    """
+    Return the first ``count`` lines that the programs print, waiting for them.
+    """
+    until(lambda: len(lines(server)) >= count, what=f"{count} lines")
+    return lines(server)
+
+
 def worker(server, slot=0):
     return next(each for each in server.status()["workers"] if each["slot"] == slot)
 
@@ -102,7 +110,7 @@ wait()
 """
     server = run("-w", "1", source=source).ready()
 
-    descriptors, signals = lines(server)
+    descriptors, signals = printed(server, 2)
     assert "[0, 1, 2, 3] True" == descriptors
     by_python_itself = 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1
     assert f"0 {by_python_itself}" == signals
@@ -120,7 +128,7 @@ wait()
     options = ["--chdir", "below", "--env", "COLOUR=red", "--umask", "027", "--nice", "3"]
     server = run("-w", "1", *options, source=source).ready()
 
-    assert [f"{tmp_path / 'below'} red 0o27 3"] == lines(server)
+    assert [f"{tmp_path / 'below'} red 0o27 3"] == printed(server, 1)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -167,7 +175,7 @@ wait()
 """
     server = run("-w", "1", "--ready-after", "1.5", source=source).ready()
 
-    assert ["now"] == lines(server)
+    assert ["now"] == printed(server, 1)
     [event] = server.all("worker ready")
     assert event["after"] >= 1.7
     assert "loading" == worker(server)["says"]
@@ -696,7 +704,7 @@ wait()
             env={"NOTIFY_SOCKET": str(tmp_path / "manager")},
         ).ready()
 
-        passed, notify, port = lines(server)
+        passed, notify, port = printed(server, 3)
         assert ("True 1", str(listener.getsockname()[1])) == (passed, port)
         assert notify.startswith("@prefork-")
         assert manager.recv(1000).startswith(b"STATUS=starting")  # prefork's own
