@@ -16,8 +16,8 @@ from prefork.kinds.facts import Facts
 if TYPE_CHECKING:
     from prefork.kinds.base import Kind
 
-__all__ = ["HERE", "Facts", "all_kinds", "built_in", "facts_of", "kind_named", "offered"]
-__all__ += ["outside_kinds", "register"]
+__all__ = ["HERE", "Facts", "all_kinds", "built_in", "facts_of", "is_kind", "kind_named"]
+__all__ += ["offered", "outside_kinds", "register"]
 
 #: The system at hand, where nothing else is asked for.
 HERE: Final = sys.platform
@@ -57,6 +57,11 @@ def kind_named(name: str) -> "Kind":
     if name not in built_in():
         raise KeyError(name)
     return _imported(name)
+
+
+def is_kind(name: str) -> bool:
+    """Return whether there is a kind ``name``; imports none."""
+    return name in _outside or name in built_in()
 
 
 def facts_of(name: str, outside: Iterable[Facts] = ()) -> Facts:

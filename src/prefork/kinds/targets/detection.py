@@ -3,8 +3,11 @@
 Knows what the kinds declare, but none of them by name.
 """
 
+from collections.abc import Callable
+from typing import Final
+
 from prefork.errors import HandlerError
-from prefork.kinds import all_kinds, kind_named
+from prefork.kinds import all_kinds, is_kind, kind_named
 from prefork.kinds.base import Kind
 from prefork.kinds.targets.shape import TargetShape
 
@@ -30,12 +33,18 @@ def kind_of(target: object, name: str, asked: str = "auto") -> Kind:
 
 def _refuse_foreign(shape: TargetShape, name: str) -> None:
     """Raise HandlerError for what is written for another protocol, or another way of running."""
-    if "start_response" in shape.names:
-        raise HandlerError(f"{name} is a WSGI application, which this version does not serve")
-    if shape.names == ("scope", "receive", "send"):
-        raise HandlerError(f"{name} is an ASGI application, which this version does not serve")
+    for kind, (what, is_one) in _PROTOCOLS.items():
+        if is_one(shape) and not is_kind(kind):
+            raise HandlerError(f"{name} is {what} application, which this version does not serve")
     if shape.is_generator_function:
         raise HandlerError(f"{name} is a generator function; {_served()}")
+
+
+#: Protocols that a target can be written for, by the name of the kind that would serve them.
+_PROTOCOLS: Final[dict[str, tuple[str, Callable[[TargetShape], bool]]]] = {
+    "wsgi": ("a WSGI", lambda shape: "start_response" in shape.names),
+    "asgi": ("an ASGI", lambda shape: shape.names == ("scope", "receive", "send")),
+}
 
 
 def _detected(shape: TargetShape, name: str) -> Kind:
@@ -69,12 +78,12 @@ def _objection(shape: TargetShape, kind: Kind) -> str:
     if shape.is_coroutine_function and not kind.coroutine:
         return "it is a coroutine function"
     if kind.coroutine and not shape.is_coroutine_function and parameters is not None:
-        return "it is no coroutine function"
+        return "it is not a coroutine function"
     if objection := kind.objection(shape):
         return objection
     if parameters is not None and not parameters.take(len(kind.arguments)):
         called = ", ".join(kind.arguments)
-        return f"that is called with ({called}), and its arguments are {parameters.text}"
+        return f"that kind is called with ({called}), and its arguments are {parameters.text}"
     return ""
 
 
