@@ -4,10 +4,12 @@ import json
 
 import pytest
 
+from prefork.core.events import ReloadRequested
 from prefork.core.limits import PoolLimits
 from prefork.core.restart import RestartLimits
 from prefork.core.scaling import ScalingLimits
 from prefork.ipc import messages
+from prefork.ipc.plan import read_plan
 from prefork.platform.base import ForkOrder, SpawnOrder
 from rig.fake_arbiter import FakeArbiter
 from rig.fake_platform import Script
@@ -277,9 +279,6 @@ def test_a_stop_drains_everybody(arbiter, fork):
     world = arbiter(fixed(3, fork=fork))
     world.run_for(1)
     workers = [each for each in world.platform.living() if each.child.slot is not None]
-    mold = [each for each in world.platform.living() if each.child.slot is None]
-    for each in mold:  # it sees the end of its channel
-        world.platform.at(world.platform.time + 1, lambda each=each: each.exit(0))
     world.platform.raise_signal("SIGTERM")
 
     assert 0 == world.run_to_the_end()
@@ -308,7 +307,7 @@ def test_a_stop_wakes_the_deaf_again_and_kills_them_in_the_end(arbiter):
 
 def test_a_stop_at_once_kills(arbiter):
     """
-    Nobody is asked.
+    No process is asked to leave.
     """
     world = arbiter(fixed(2), lambda order: Deaf())
     world.run_for(1)
@@ -318,3 +317,81 @@ def test_a_stop_at_once_kills(arbiter):
     world.run_to_the_end()
     assert before == world.platform.time
     assert [[], []] == [process.words for process in world.platform.processes]
+
+
+def plan_of(process):
+    """Return the plan that ``process``, started by an interpreter of its own, gets."""
+    words = process.order.arguments
+    return read_plan(int(words[words.index("--plan") + 1]))
+
+
+def workers(world):
+    return [each for each in world.platform.living() if each.child.slot is not None]
+
+
+def molds(world):
+    return [each for each in world.platform.living() if each.child.slot is None]
+
+
+def test_a_reload_replaces_mold_and_workers(arbiter):
+    """
+    Each generation has a mold and a plan of its own; the old ones go, and no worker is killed.
+    """
+    world = arbiter(fixed(3, fork=True))
+    world.run_for(1)
+    [old] = molds(world)
+    assert 1 == plan_of(old).generation
+    before = workers(world)
+    world.arbiter.apply(ReloadRequested())
+    world.run_for(60)
+    [new] = molds(world)
+
+    assert 2 == plan_of(new).generation
+    assert old.is_disconnected
+    assert [2, 2, 2] == [each.child.generation for each in workers(world)]
+    assert "running" == world.pool.state
+    assert 2 == world.scoreboard.header.generation
+    assert [[messages.DRAIN]] * 3 == [each.words for each in before]
+    assert [] == [each for each in world.platform.processes if each.child.doomed]
+    assert {"retired"} == {line["cause"] for line in world.log("worker exited", "mold exited")}
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        plan_of(old)  # it is closed
+
+
+def test_a_reload_without_molds_gives_each_worker_the_plan_of_its_generation(arbiter):
+    """
+    Spawned workers read it themselves.
+    """
+    world = arbiter(fixed(2))
+    world.run_for(1)
+    assert [1, 1] == [plan_of(each).generation for each in workers(world)]
+    world.arbiter.apply(ReloadRequested())
+    world.run_for(60)
+
+    assert [2, 2] == [plan_of(each).generation for each in workers(world)]
+    assert "running" == world.pool.state
+
+
+@pytest.mark.parametrize("fork", [False, True])
+def test_a_generation_that_cannot_be_loaded_is_rolled_back(arbiter, fork):
+    """
+    The old one serves on as if nothing had happened, and the next attempt can succeed.
+    """
+    world = arbiter(
+        fixed(2, fork=fork), lambda order: CannotLoad() if order.generation > 1 else Script()
+    )
+    world.run_for(1)
+    before = world.platform.living()
+    world.arbiter.apply(ReloadRequested())
+    world.run_for(60)
+
+    assert before == world.platform.living()
+    assert [[]] * len(before) == [each.words for each in before]
+    assert "running" == world.pool.state
+    assert "generation 2 is rolled back" in str(world.log("pool decided"))
+
+    world.platform.script = lambda order: Script()
+    world.arbiter.apply(ReloadRequested())
+    world.run_for(60)
+
+    assert {each.child.generation for each in world.platform.living()} in ({2}, {3})

@@ -6,15 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from prefork.arbiter.child_events import ChildEvents
 from prefork.arbiter.children import Children
+from prefork.arbiter.generations import Generations
 from prefork.arbiter.loop import Arbiter
-from prefork.arbiter.orders import Birth
 from prefork.arbiter.scoreboard_writer import ScoreboardWriter
 from prefork.core.pool import Pool, PoolLimits
 from prefork.ipc.layout import Row
+from prefork.ipc.plan import Plan
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.logs.log import Log
 from prefork.platform.system import memory_file
+from prefork.settings import Settings
 from rig.fake_platform import FakePlatform, FakeSelector, Order, Paused, Script
 
 
@@ -35,9 +38,10 @@ class FakeArbiter:
         writer = ScoreboardWriter(self.scoreboard, os.getpid(), self.platform.now())
         self.pool = Pool(limits, self.platform.now())
         journal = Log(as_json=True, fd=log)
-        birth = Birth(plan=0, listeners=(), shared=(), incidents=incidents)
-        children = Children(self.pool, self.platform, writer, self.selector, journal, birth)
-        self.arbiter = Arbiter(self.pool, self.platform, children, [], self.selector, journal)
+        events = ChildEvents(self.pool, writer, journal, incidents, self.platform.now)
+        self.generations = Generations(_plan(scoreboard))
+        children = Children(events, self.platform, self.selector, self.generations)
+        self.arbiter = Arbiter(self.platform, children, [], self.selector)
 
     def run_for(self, seconds: float) -> None:
         """Let the arbiter run until its clock is ``seconds`` later."""
@@ -89,7 +93,23 @@ class FakeArbiter:
         children = self.arbiter.children
         for child in (*children.by_slot.values(), *children.molds.values()):
             child.close()
+        self.generations.forget_all_but(())
         self.selector.close()
         self.platform.close()
         for fd in self._files:
             os.close(fd)
+
+
+def _plan(scoreboard: int) -> Plan:
+    return Plan(
+        settings=Settings(target="app:handle"),
+        accept="blocking",
+        listeners=(),
+        adopted=(),
+        scoreboard=scoreboard,
+        mutex=None,
+        arbiter=os.getpid(),
+        generation=1,
+        screened=False,
+        descriptors=1024,
+    )

@@ -41,6 +41,11 @@ class Script:
         if messages.DRAIN in word:
             process.exit(0)
 
+    def disconnected(self, process: "FakeProcess") -> None:
+        """See the end of the channel."""
+        if not process.child.program:
+            process.exit(0)
+
     def signalled(self, process: "FakeProcess", name: str) -> None:
         """Get a signal, as a program."""
         process.die(name)
@@ -75,6 +80,11 @@ class FakeProcess:
         """Report that it serves now."""
         self.send(messages.Ready(self.pid, kind, capacity))
 
+    @property
+    def is_disconnected(self) -> bool:
+        """Whether the arbiter has closed its end of the channel."""
+        return self.child.channel.fileno() < 0
+
     def fork(self) -> "FakeProcess":
         """As a mold, do what the oldest order says, and report it; return the worker."""
         child, theirs, order = self.platform.orders.popleft()
@@ -108,6 +118,8 @@ class FakeProcess:
         if self.alive:
             self.alive = False
             self.theirs.close()
+            if self.child.slot is None:
+                self.platform.drop_orders(self.child.generation)
             self.platform.note(Notice(self.child, status))
 
 
@@ -153,6 +165,18 @@ class FakePlatform:
         self._names.append(name)
         with contextlib.suppress(OSError):
             self._bell.send(b".")
+
+    def drop_orders(self, generation: int) -> None:
+        """Have the orders end that the dead mold of ``generation`` has not carried out."""
+        for order in [each for each in self.orders if each[0].generation == generation]:
+            self.orders.remove(order)
+            order[1].close()
+
+    def disconnect(self) -> None:
+        """Have processes see that the arbiter has closed their channels."""
+        for process in self.living():
+            if process.is_disconnected and not process.suspended:
+                process.script.disconnected(process)
 
     def at(self, moment: float, act: Callable[[], object]) -> None:
         """Call ``act`` once the clock reaches ``moment``."""
@@ -333,6 +357,7 @@ class FakeSelector(selectors.BaseSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return what is ready; otherwise let the time pass until something is, or ``timeout``."""
+        self._platform.disconnect()
         ready = self._real.select(0)
         if ready or timeout == 0:
             return ready

@@ -76,7 +76,7 @@ class World:
         return self.keep(self.platform.spawn(order))
 
     def fork(self, mold, slot):
-        line = messages.encode(messages.ForkOrder(slot, 3, serial=slot + 70))
+        line = messages.encode(messages.MoldOrder(slot, 3, serial=slot + 70))
         order = ForkOrder(slot=slot, generation=3, serial=slot + 70, line=line)
         return self.keep(self.platform.fork(mold, order))
 

@@ -33,7 +33,7 @@ def test_an_order_survives_the_way():
     """
     An order is one record.
     """
-    order = messages.ForkOrder(5, 2, 7)
+    order = messages.MoldOrder(5, 2, 7)
 
     assert order == messages.decode_order(messages.encode(order))
 

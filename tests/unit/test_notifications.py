@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.arbiter.programs.notify_words import Said, parse
+from prefork.arbiter.programs.notify_words import Report, parse
 from prefork.arbiter.programs.row import ProgramRow
 from prefork.ipc.scoreboard import SIZE, Scoreboard
 
@@ -14,33 +14,33 @@ from prefork.ipc.scoreboard import SIZE, Scoreboard
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", Said()),
-        (b"READY=1", Said(ready=True)),
-        (b"READY=1\nSTATUS=up\n", Said(ready=True, status="up")),
-        (b"STOPPING=1", Said(stopping=True)),
-        (b"WATCHDOG=1", Said(alive=True)),
-        (b"WATCHDOG=trigger", Said(alive=False)),
-        (b"WATCHDOG_USEC=1500000", Said(period=1.5)),
-        (b"WATCHDOG_USEC=0", Said(period=0.0)),
-        (b"EXTEND_TIMEOUT_USEC=250000", Said(extension=0.25)),
-        (b"BUSY=0", Said(units=0)),
-        (b"BUSY=1\nBUSY=3", Said(units=3)),
-        (b"BUSY=1000000", Said(units=1_000_000)),
-        (b"STATUS=", Said(status="")),
-        (b"STATUS=a=b\tc", Said(status="a=b c")),
-        (b"STATUS=\xff", Said(status="\N{REPLACEMENT CHARACTER}")),
-        (b"MAINPID=12\nERRNO=2\nBARRIER=1\nX_MINE=5", Said()),
-        (b"READY=0", Said(wrong=("READY=0",))),
-        (b"READY", Said(wrong=("READY",))),
-        (b"WATCHDOG=now", Said(wrong=("WATCHDOG=now",))),
-        (b"BUSY=-1\nREADY=1", Said(ready=True, wrong=("BUSY=-1",))),
-        (b"BUSY=1000001", Said(wrong=("BUSY=1000001",))),
-        (b"BUSY= 1", Said(wrong=("BUSY= 1",))),
-        (b"BUSY=\xd9\xa3", Said(wrong=("BUSY=٣",))),
-        (b"WATCHDOG_USEC=1.5", Said(wrong=("WATCHDOG_USEC=1.5",))),
-        (b"WATCHDOG_USEC=18446744073709551615", Said(period=18446744073709.551615)),
-        (b"WATCHDOG_USEC=18446744073709551616", Said(wrong=(f"WATCHDOG_USEC={2**64}",))),
-        (b"hello\x1b\nREADY=1", Said(ready=True, wrong=("hello ",))),
+        (b"", Report()),
+        (b"READY=1", Report(ready=True)),
+        (b"READY=1\nSTATUS=up\n", Report(ready=True, status="up")),
+        (b"STOPPING=1", Report(stopping=True)),
+        (b"WATCHDOG=1", Report(alive=True)),
+        (b"WATCHDOG=trigger", Report(alive=False)),
+        (b"WATCHDOG_USEC=1500000", Report(period=1.5)),
+        (b"WATCHDOG_USEC=0", Report(period=0.0)),
+        (b"EXTEND_TIMEOUT_USEC=250000", Report(extension=0.25)),
+        (b"BUSY=0", Report(units=0)),
+        (b"BUSY=1\nBUSY=3", Report(units=3)),
+        (b"BUSY=1000000", Report(units=1_000_000)),
+        (b"STATUS=", Report(status="")),
+        (b"STATUS=a=b\tc", Report(status="a=b c")),
+        (b"STATUS=\xff", Report(status="\N{REPLACEMENT CHARACTER}")),
+        (b"MAINPID=12\nERRNO=2\nBARRIER=1\nX_MINE=5", Report()),
+        (b"READY=0", Report(wrong=("READY=0",))),
+        (b"READY", Report(wrong=("READY",))),
+        (b"WATCHDOG=now", Report(wrong=("WATCHDOG=now",))),
+        (b"BUSY=-1\nREADY=1", Report(ready=True, wrong=("BUSY=-1",))),
+        (b"BUSY=1000001", Report(wrong=("BUSY=1000001",))),
+        (b"BUSY= 1", Report(wrong=("BUSY= 1",))),
+        (b"BUSY=\xd9\xa3", Report(wrong=("BUSY=٣",))),
+        (b"WATCHDOG_USEC=1.5", Report(wrong=("WATCHDOG_USEC=1.5",))),
+        (b"WATCHDOG_USEC=18446744073709551615", Report(period=18446744073709.551615)),
+        (b"WATCHDOG_USEC=18446744073709551616", Report(wrong=(f"WATCHDOG_USEC={2**64}",))),
+        (b"hello\x1b\nREADY=1", Report(ready=True, wrong=("hello ",))),
     ],
 )  # fmt: skip
 def test_each_word_has_its_meaning(data, said):

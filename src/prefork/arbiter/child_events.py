@@ -19,8 +19,8 @@ from prefork.logs.log import Log
 from prefork.platform.base import Child
 
 
-class News:
-    """Knows the pool, the scoreboard and the log, and no process but by its handle."""
+class ChildEvents:
+    """Reports to the pool, the scoreboard and the log; knows a process by its handle only."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class News:
         self.scoreboard = scoreboard
         self.log = log
         self.clock = clock  #: seconds, as the platform's ``now``
-        self.load_failure_told = False
+        self.load_failure_logged = False
         self._incidents = incidents
         self._kind = ""
 
@@ -68,22 +68,22 @@ class News:
         self.log.info("worker ready", **fields(child), after=self.scoreboard.age(child, now))
 
     def load_failure(self, child: Child, reason: str, traceback: str) -> None:
-        """Log the reason and the traceback once, however many workers meet with it."""
-        if not self.load_failure_told:
-            self.load_failure_told = True
-            told: dict[str, Any] = {**fields(child), "reason": reason}
+        """Log the reason and the traceback once, however many workers fail for it."""
+        if not self.load_failure_logged:
+            self.load_failure_logged = True
+            reported: dict[str, Any] = {**fields(child), "reason": reason}
             if traceback:
-                told["traceback"] = traceback
-            self.log.error("target cannot be loaded", **told)
+                reported["traceback"] = traceback
+            self.log.error("target cannot be loaded", **reported)
         self.pool.apply(LoadFailed(child.key, reason), self.clock())
 
     def suspended(self, child: Child) -> None:
-        """Report that somebody has stopped ``child``."""
+        """Report that ``child`` was stopped by a signal."""
         self.log.warning("worker suspended", **fields(child))
         self.pool.apply(ProcessSuspended(child.key), self.clock())
 
     def resumed(self, child: Child) -> None:
-        """Report that ``child`` goes on."""
+        """Report that ``child`` continues."""
         self.log.info("worker resumed", **fields(child))
         self.pool.apply(ProcessResumed(child.key), self.clock())
 

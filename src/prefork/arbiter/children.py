@@ -1,16 +1,15 @@
-"""The arbiter's processes: started, heard, ended, and each step of their lives logged once."""
+"""The arbiter's processes: started, read from, ended; each step of their lives is logged once."""
 
 import contextlib
 import selectors
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from itertools import count
 from typing import TYPE_CHECKING
 
-from prefork.arbiter.child_events import News, fields
-from prefork.arbiter.orders import Birth, fork_order, mold_order, worker_order
-from prefork.arbiter.scoreboard_writer import ScoreboardWriter
+from prefork.arbiter.child_events import ChildEvents, fields
+from prefork.arbiter.generations import Generations
+from prefork.arbiter.orders import fork_order, mold_order, worker_order
 from prefork.core.events import (
     ForkRefused,
     MoldExited,
@@ -18,12 +17,10 @@ from prefork.core.events import (
     TargetLoaded,
     WorkerExited,
 )
-from prefork.core.pool import Pool
 from prefork.core.states import ExitStatus, Mold, Process
 from prefork.errors import ProtocolError
 from prefork.incidents import Inspector
 from prefork.ipc import messages
-from prefork.logs.log import Log
 from prefork.platform.base import Child, Platform
 
 if TYPE_CHECKING:
@@ -35,49 +32,55 @@ class Children:
 
     def __init__(
         self,
-        pool: Pool,
+        events: ChildEvents,
         platform: Platform,
-        scoreboard: ScoreboardWriter,
         selector: selectors.BaseSelector,
-        log: Log,
-        birth: Birth,
+        generations: Generations,
+        programs: "Programs | None" = None,
     ) -> None:
+        """Start workers as ``programs`` does, if there is one; otherwise they are ours."""
         self.by_slot: dict[int, Child] = {}
         self.molds: dict[int, Child] = {}
         self.inspector = Inspector(platform)
-        self._pool = pool
+        self.events = events
+        self.programs = programs
+        self._pool = events.pool
+        self._scoreboard = events.scoreboard
+        self._log = events.log
         self._platform = platform
-        self.scoreboard = scoreboard
         self._selector = selector
-        self._log = log
-        self._births = {1: birth}  #: by generation
+        self._generations = generations
         self._serials = count()  # of orders to molds
-        self.news = News(pool, scoreboard, log, birth.incidents, platform.now)
-        self.programs: Programs | None = None
-        if birth.conduct is not None:
-            # Only here: most servers have no programs as workers.
-            programs = import_module("prefork.arbiter.programs.programs")
-            self.programs = programs.Programs(self.news, platform, selector, birth.conduct)
 
     def start_mold(self, generation: int) -> None:
         """Start the mold of ``generation``."""
-        order = mold_order(self._births[generation], generation)
-        self._begin(Mold(generation), lambda: self._platform.spawn(order))
+        of = self._generations.of
+        self._begin(
+            Mold(generation),
+            lambda: self._platform.spawn(mold_order(of(generation), generation)),
+        )
 
     def start(self, slot: int, generation: int, *, fork: bool) -> None:
         """Start a worker: a program, by an order to the mold, or as a fresh interpreter."""
+        of = self._generations.of
         if (programs := self.programs) is not None:
-            self._begin(slot, lambda: programs.start(slot, generation))
+            self._begin(slot, lambda: programs.start(slot, generation, of(generation)))
         elif fork:
             mold, order = self.molds[generation], fork_order(slot, generation, next(self._serials))
             self._begin(slot, lambda: self._platform.fork(mold, order))
         else:
-            spawn = worker_order(self._births[generation], slot, generation)
-            self._begin(slot, lambda: self._platform.spawn(spawn))
+            self._begin(
+                slot,
+                lambda: self._platform.spawn(worker_order(of(generation), slot, generation)),
+            )
+
+    def forget_generations(self) -> None:
+        """Let go of what the processes of a generation inherit, once the pool has forgotten it."""
+        self._generations.forget_all_but(self._pool.members.generations)
 
     def _begin(self, process: Process, start: Callable[[], Child]) -> None:
         # Before the process exists: from then on its row is its own.
-        self.scoreboard.prepare(self._pool.members.record_of(process))
+        self._scoreboard.prepare(self._pool.members.record_of(process))
         try:
             child = start()
         except OSError as error:
@@ -87,15 +90,15 @@ class Children:
             self.molds[child.generation] = child
         else:
             self.by_slot[child.slot] = child
-        self._selector.register(child.channel, selectors.EVENT_READ, partial(self._hear, child))
+        self._selector.register(child.channel, selectors.EVENT_READ, partial(self._read, child))
         if child.pid is not None:
-            self.news.started(child)
+            self.events.started(child)
 
     def _fail_to_spawn(self, process: Process, reason: str) -> None:
         if self._pool.state != "stopping":  # then it is not missed
             name = {"mold": True} if isinstance(process, Mold) else {"slot": process}
             self._log.error("worker not started", **name, reason=reason)
-        self.scoreboard.vacate(process)
+        self._scoreboard.vacate(process)
         self._pool.apply(SpawnFailed(process, reason), self._platform.now())
 
     def _child(self, process: Process) -> Child:
@@ -107,7 +110,7 @@ class Children:
         return [*self.by_slot.values(), *self.molds.values()]
 
     def count_as_ready(self, slot: int) -> None:
-        """Take a program for ready that has reported nothing."""
+        """Count a program as ready that has reported nothing."""
         assert self.programs is not None
         self.programs.count_as_ready(self.by_slot[slot])
 
@@ -115,7 +118,7 @@ class Children:
         """Ask a process to finish and leave."""
         child = self._child(process)
         if isinstance(process, Mold):
-            self._silence(child)  # it ends when its channel does
+            self._disconnect(child)  # it ends when its channel does
             return
         reason = self._pool.members.record_of(process).leaving_for
         self._log.info("worker draining", **fields(child), reason=reason)
@@ -124,7 +127,7 @@ class Children:
         else:
             self._platform.send(child, messages.DRAIN)
         if self._platform.few_sockets:
-            self._ignore(child)  # its last words are read at its end
+            self._stop_reading(child)  # what it still sends is read at its end
 
     def nudge(self, slot: int) -> None:
         """Wake a draining worker again."""
@@ -140,7 +143,7 @@ class Children:
         self._platform.kill(self._child(process))
 
     def reopen_logs(self) -> None:
-        """Hand the log's new file to every process; workers to come get the mold's."""
+        """Hand the log's new file to every process; workers started later get the mold's."""
         for child in self._all():
             if not child.program:  # it writes to its pipes
                 self._platform.hand_over(child, messages.REOPEN, [self._log.fd])
@@ -159,46 +162,46 @@ class Children:
     def inspect(self, process: Process, now: float) -> None:
         """Record the incident of a hung process."""
         child = self._child(process)
-        held = self.scoreboard.held_by(child, now)
+        held = self._scoreboard.held_by(child, now)
         held["state"] = str(self._pool.members.record_of(process).state)
-        self.inspector.inspect(child, now, partial(self.news.hung, child, held))
+        self.inspector.inspect(child, now, partial(self.events.hung, child, held))
 
     def reap(self) -> None:
-        """Take note of children that ended, were stopped or go on."""
-        for notice in self._platform.reap(refresh=self._hear_molds):
+        """Report children that ended, were stopped or continue."""
+        for notice in self._platform.reap(refresh=self._read_molds):
             if notice.ended is not None:
                 self._end(notice.child, notice.ended)
             elif notice.stopped:
-                self.news.suspended(notice.child)
+                self.events.suspended(notice.child)
             else:
-                self.news.resumed(notice.child)
+                self.events.resumed(notice.child)
 
     def _end(self, child: Child, status: ExitStatus) -> None:
-        self._hear(child)  # what it said before it died
+        self._read(child)  # its messages from before it died
         if self.programs is not None:
-            self.programs.last_words(child)
+            self.programs.read_rest(child)
         if status.signal == "SIGKILL" and not child.doomed and self._platform.killed_for_memory():
             status = ExitStatus(signal=status.signal, out_of_memory=True)
-        counted = self.scoreboard.counted(child)
+        counted = self._scoreboard.counted(child)
         self._log.info(
             "mold exited" if child.slot is None else "worker exited",
             **fields(child),
             status=status,
             cause=self._pool.cause_of(child.key, status),
             accepted=counted.accepted,
-            after=self.scoreboard.age(child, self._platform.now()),
+            after=self._scoreboard.age(child, self._platform.now()),
         )
         self._forget(child)
         if child.slot is None:
             self._pool.apply(MoldExited(child.generation, status), self._platform.now())
             self._fail_orders(child)
         else:
-            # What a program does not report, nobody knows.
+            # What a program does not report is unknown.
             accepted = None if child.program and not counted.accepted else counted.accepted
             self._pool.apply(WorkerExited(child.slot, status, accepted), self._platform.now())
 
     def _fail_orders(self, mold: Child) -> None:
-        """Give up the orders that a dead mold has taken along."""
+        """Give up the orders that a dead mold has not carried out."""
         for child in list(self.by_slot.values()):
             if child.pid is None and child.generation == mold.generation:
                 self._forget(child)
@@ -206,32 +209,32 @@ class Children:
 
     def _forget(self, child: Child) -> None:
         self.inspector.forget(child)
-        self._silence(child)
+        self._disconnect(child)
         if self.programs is not None:
             self.programs.forget(child)
-        self.scoreboard.vacate(child.key)
+        self._scoreboard.vacate(child.key)
         child.close()
         if child.slot is None:
             del self.molds[child.generation]
         else:
             del self.by_slot[child.slot]
 
-    def _silence(self, child: Child) -> None:
+    def _disconnect(self, child: Child) -> None:
         """Close the channel; the process may live on for a moment."""
-        self._ignore(child)
+        self._stop_reading(child)
         child.channel.close()
 
-    def _ignore(self, child: Child) -> None:
+    def _stop_reading(self, child: Child) -> None:
         if child.channel.fileno() >= 0:
             with contextlib.suppress(KeyError):  # it was before
                 self._selector.unregister(child.channel)
 
-    def _hear_molds(self) -> None:
+    def _read_molds(self) -> None:
         for mold in list(self.molds.values()):
-            self._hear(mold)
+            self._read(mold)
 
-    def _hear(self, child: Child) -> None:
-        """Read what ``child`` has to say; the end of its channel is no notice of its death."""
+    def _read(self, child: Child) -> None:
+        """Read the messages of ``child``; the end of its channel is no notice of its death."""
         while child.channel.fileno() >= 0:
             try:
                 data = child.channel.recv(1 << 18)
@@ -240,15 +243,15 @@ class Children:
             except OSError:
                 data = b""
             if not data:
-                self._silence(child)
+                self._disconnect(child)
                 if self.programs is not None:
                     self.programs.runs(child)
                 return
             *lines, child.unread = (child.unread + data).split(b"\n")
             for line in lines:
-                self._heed_message(child, line)
+                self._handle_message(child, line)
 
-    def _heed_message(self, child: Child, line: bytes) -> None:
+    def _handle_message(self, child: Child, line: bytes) -> None:
         now = self._platform.now()
         try:
             message = messages.decode(line)
@@ -257,42 +260,44 @@ class Children:
             return
         match message:
             case messages.Forked() | messages.NotForked():
-                self._heed_order(message)
+                self._handle_fork_result(message)
             case messages.Loaded():
                 self._pool.apply(TargetLoaded(child.key), now)
             case messages.Ready(pid, kind, capacity, event_loop):
-                self._bear(child, pid)
-                self.news.kind(kind, capacity, event_loop=event_loop)
+                self._identify(child, pid)
+                self.events.kind(kind, capacity, event_loop=event_loop)
                 if kind:
-                    self.news.ready(child, capacity, event_loop, now)
+                    self.events.ready(child, capacity, event_loop, now)
                 else:
-                    self.news.ready(child, None, None, now)
+                    self.events.ready(child, None, None, now)
             case messages.NotInherited():
-                self._platform.hand_over(child, b"", self._births[child.generation].listeners)
+                self._platform.hand_over(
+                    child, b"", self._generations.of(child.generation).listeners
+                )
             case messages.Unsafe(reason):
                 self._pool.apply(ForkRefused(child.generation, reason), now)
             case messages.Failed(pid, reason, traceback):
-                self._bear(child, pid)
-                self.news.load_failure(child, reason, traceback)
+                self._identify(child, pid)
+                self.events.load_failure(child, reason, traceback)
 
-    def _heed_order(self, message: messages.Forked | messages.NotForked) -> None:
-        """Take note of what became of an order to the mold."""
-        unborn = self._ordered(message.serial)
-        if unborn is None:
+    def _handle_fork_result(self, message: messages.Forked | messages.NotForked) -> None:
+        """Note what became of an order to the mold."""
+        ordered = self._ordered(message.serial)
+        if ordered is None:
             return
         if isinstance(message, messages.Forked):
-            self._bear(unborn, message.pid)
+            self._identify(ordered, message.pid)
         else:
-            self._forget(unborn)
-            self._fail_to_spawn(unborn.key, message.reason)
+            self._forget(ordered)
+            self._fail_to_spawn(ordered.key, message.reason)
 
     def _ordered(self, serial: int) -> Child | None:
-        """Return the worker of an order; it may have told of itself, and died, before its mold."""
+        """Return the worker of an order; None if it has ended before its mold reported it."""
         children = self.by_slot.values()
         return next((each for each in children if each.serial == serial), None)
 
-    def _bear(self, child: Child, pid: int) -> None:
-        """Note the process of a forked worker, from whoever tells first: it, or its mold."""
+    def _identify(self, child: Child, pid: int) -> None:
+        """Note the process of a forked worker, which it reports itself, or its mold before it."""
         if child.pid is None:
             self._platform.adopt(child, pid)
-            self.news.started(child)
+            self.events.started(child)

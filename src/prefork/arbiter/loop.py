@@ -19,9 +19,7 @@ from prefork.core.actions import (
     StopListening,
 )
 from prefork.core.events import ConnectionArrived, Event, LimitsChanged, StopRequested
-from prefork.core.pool import Pool
 from prefork.core.snapshot import Snapshot
-from prefork.logs.log import Log
 from prefork.platform.base import Platform
 from prefork.platform.service_manager import ServiceManager
 from prefork.sockets.listeners import Listener
@@ -41,20 +39,19 @@ class Arbiter:
 
     def __init__(
         self,
-        pool: Pool,
         platform: Platform,
         children: Children,
         listeners: Sequence[Listener],
         selector: selectors.BaseSelector,
-        log: Log,
     ) -> None:
-        self.pool = pool
+        self._events = children.events
+        self.pool = self._events.pool
+        self.scoreboard = self._events.scoreboard
+        self.log = self._events.log
         self.platform = platform
         self.children = children
         self.listeners = listeners
         self.selector = selector
-        self.log = log
-        self.scoreboard = children.scoreboard
         self.manager = ServiceManager()
         self.operators = Operators(self)
         self._watched = False
@@ -62,18 +59,19 @@ class Arbiter:
         self._handshakes_until = 0.0
         self._stopping = False
         self._reported = 0  # decisions of the journal that are in the log
-        selector.register(platform.wakeup, selectors.EVENT_READ, self._hear_signals)
+        selector.register(platform.wakeup, selectors.EVENT_READ, self._handle_signals)
 
     def run(self) -> int:
         """Supervise until every worker is gone; return the exit status."""
         while not self.pool.finished:
             actions = self.pool.decide(self.snapshot())
+            self.children.forget_generations()
             self._log_decisions()
-            self.scoreboard.publish(self.pool)  # whoever is told to leave looks there why
+            self.scoreboard.publish(self.pool)  # a worker that is asked to leave reads there why
             for action in actions:
                 self.perform(action)
             self.report()
-            if not self.pool.finished:  # it may have given up, with nobody left to wait for
+            if not self.pool.finished:  # it may have given up, with no process left to wait for
                 self.wait()
         self._log_decisions()
         self.report()
@@ -82,10 +80,10 @@ class Arbiter:
     def snapshot(self) -> Snapshot:
         """Look at everything the pool decides from.  The one place that reads the clock for it."""
         now = self.platform.now()
-        # On the way out, a client in the middle of its handshake will be in the queue any moment;
-        # but one that has vanished in the middle must not hold us up.
+        # At a stop, a client in the middle of its handshake will be in the queue any moment; but
+        # one that has vanished in the middle must not delay the stop.
         ending = now < self._handshakes_until
-        # And what a door that cannot be shut lets in never ends.
+        # And the queue of a listener that cannot be quiesced may never be empty.
         seen = [each for each in self.listeners if ending or not self._stopping or each.is_shut]
         depths = [each.arriving() if ending else each.queued() for each in seen]
         known = [depth for depth in depths if depth is not None]
@@ -93,7 +91,7 @@ class Arbiter:
         return Snapshot(now=now, rows=self.scoreboard.rows(self.pool), queued=queued)
 
     def apply(self, event: Event) -> None:
-        """Tell the pool what has happened."""
+        """Report to the pool what has happened."""
         self.pool.apply(event, self.platform.now())
 
     def perform(self, action: Action) -> None:
@@ -128,7 +126,7 @@ class Arbiter:
             if decision.kind == "scale":
                 change = {"from": decision.before, "to": decision.after}
                 self.log.info("pool scaled", **change, why=decision.why)
-            elif decision.inputs.get("exit_status") and not self.children.news.load_failure_told:
+            elif decision.inputs.get("exit_status") and not self._events.load_failure_logged:
                 self.log.error("giving up", why=decision.why)
             elif decision.kind not in _LOGGED_ELSEWHERE:
                 self.log.warning("pool decided", kind=decision.kind, why=decision.why)
@@ -141,14 +139,14 @@ class Arbiter:
         self.log.flush()
 
     def wait(self) -> None:
-        """Sleep until something happens or the next deadline; take note of what happened."""
+        """Sleep until something happens or the next deadline; report what happened."""
         self._watch_listeners(self.pool.watching)
-        # After a pause of the whole machine the time is up, but there is news that nobody has
-        # heard: it comes before any judgement by the clock.
+        # After a pause of the whole machine deadlines have passed, but messages that were sent in
+        # time are unread: they are read before the pool compares anything with the clock.
         events = self.selector.select(self._patience()) or self.selector.select(0)
         ready = [key.data for key, _ in events]
-        # What workers say comes before the news of their deaths: last words count.
-        ready.sort(key=lambda callback: callback == self._hear_signals)
+        # Messages of workers before the notices of their deaths: the last message counts, too.
+        ready.sort(key=lambda callback: callback == self._handle_signals)
         for callback in ready:
             callback()
         now = self.platform.now()
@@ -181,7 +179,7 @@ class Arbiter:
         self._watch_listeners(False)
         self.apply(ConnectionArrived())
 
-    def _hear_signals(self) -> None:
+    def _handle_signals(self) -> None:
         for name in self.platform.signals():
             self._SIGNALS[name](self)
 

@@ -61,7 +61,7 @@ class NotForked(msgspec.Struct, tag="not forked", frozen=True):
     reason: str
 
 
-class ForkOrder(msgspec.Struct, frozen=True):
+class MoldOrder(msgspec.Struct, frozen=True):
     """The arbiter's order to the mold; the worker's channel and dump file come attached."""
 
     slot: int
@@ -72,10 +72,10 @@ class ForkOrder(msgspec.Struct, frozen=True):
 Message = Loaded | Ready | Failed | NotInherited | Unsafe | Forked | NotForked
 
 _messages: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(Message)
-_orders: Final = msgspec.json.Decoder(ForkOrder)
+_orders: Final = msgspec.json.Decoder(MoldOrder)
 
 
-def encode(message: Message | ForkOrder) -> bytes:
+def encode(message: Message | MoldOrder) -> bytes:
     """Return ``message`` as a line."""
     return msgspec.json.encode(message) + b"\n"
 
@@ -88,7 +88,7 @@ def decode(line: bytes) -> Message:
         raise ProtocolError(f"{line!r} is not a message of a worker: {error}") from error
 
 
-def decode_order(data: bytes) -> ForkOrder:
+def decode_order(data: bytes) -> MoldOrder:
     """Return the order in ``data``; raises ProtocolError when it is none."""
     try:
         return _orders.decode(data)

@@ -102,7 +102,7 @@ class Mold:
             return False
         return self._scoreboard.record(slot).pid == pid
 
-    def _fork(self, order: messages.ForkOrder, channel: int, dump: int) -> None:
+    def _fork(self, order: messages.MoldOrder, channel: int, dump: int) -> None:
         """Fork twice, so that the worker becomes a child of the arbiter, our subreaper.
 
         The process in between lives until the arbiter knows of the worker: before that
@@ -127,7 +127,7 @@ class Mold:
 
     def _fork_again(
         self,
-        order: messages.ForkOrder,
+        order: messages.MoldOrder,
         channel: int,
         dump: int,
         ours: socket.socket,
@@ -144,7 +144,7 @@ class Mold:
         os._exit(0)
 
     def _become_worker(
-        self, order: messages.ForkOrder, channel: int, dump: int, theirs: socket.socket
+        self, order: messages.MoldOrder, channel: int, dump: int, theirs: socket.socket
     ) -> NoReturn:
         theirs.close()
         self.orders.close()

@@ -1,4 +1,4 @@
-"""What a program says of itself, from bytes: the words of sd_notify(3), and our BUSY=n.
+"""What a program reports of itself, from bytes: the words of sd_notify(3), and our BUSY=n.
 
 Knows no socket, no process and no clock.
 """
@@ -14,8 +14,8 @@ _MOST_UNITS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """What one notification says; what it does not speak of is None."""
+class Report:
+    """What one notification reports; what it does not mention is None."""
 
     ready: bool | None = None  #: READY=1
     stopping: bool | None = None  #: STOPPING=1
@@ -27,8 +27,8 @@ class Said:
     wrong: tuple[str, ...] = ()  #: what makes no sense, for the log
 
 
-def parse(data: bytes) -> Said:
-    """Return what ``data`` says; of a word that is there twice the last counts.
+def parse(data: bytes) -> Report:
+    """Return what ``data`` reports; of a word that is there twice the last counts.
 
     Words of sd_notify(3) that mean nothing here, such as MAINPID, are passed over.
     """
@@ -44,7 +44,7 @@ def parse(data: bytes) -> Said:
                 raise ValueError
         except ValueError:
             wrong.append(_printable(line)[:80])
-    return Said(**found, wrong=tuple(wrong))
+    return Report(**found, wrong=tuple(wrong))
 
 
 def _yes(text: str) -> bool:

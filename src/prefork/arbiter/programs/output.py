@@ -67,13 +67,13 @@ class Source(Protocol):
     """The reading end of a pipe, of the system at hand; it gives AT_ONCE bytes at most."""
 
     def read(self) -> bytes:
-        """Return what has come, not all if it is much; nothing once nobody writes any more.
+        """Return what has come, not all if it is much; nothing once no process writes any more.
 
         Raises BlockingIOError if nothing has come since.
         """
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
 
 
 class Output:
@@ -87,7 +87,7 @@ class Output:
         self._cutter = Cutter()
 
     def read(self) -> bool:
-        """Read lines, not all if they are many; tell whether anything was there."""
+        """Read lines, not all if they are many; return whether anything was there."""
         try:
             data = self.source.read()
         except BlockingIOError:
@@ -99,7 +99,7 @@ class Output:
             self._take(self._cutter.end())
         return bool(data)
 
-    def read_last_words(self, most: int) -> None:
+    def read_rest(self, most: int) -> None:
         """Read what is left, ``most`` bytes of it; for a program that has ended.
 
         Others that it has left behind may hold the pipe open, and go on writing.
@@ -114,5 +114,5 @@ class Output:
             self.lines.extend(pieces(line))
 
     def close(self) -> None:
-        """Let go of it, whatever may still come."""
+        """Close it, whatever may still come."""
         self.source.close()

@@ -13,7 +13,7 @@ from prefork.logs.log import Log
 from prefork.platform.base import Child
 
 #: Bytes of a dead program's output that are still read: several pipes full.
-LAST_WORDS: Final = 1 << 18
+MOST_LEFT: Final = 1 << 18
 
 #: Lines that wait for the log's reader until programs have to wait, too: the log has room for
 #: some more, and that is for what happens to the pool.
@@ -23,8 +23,8 @@ MOST_PENDING: Final = 500
 PAUSE: Final = 0.1
 
 
-class Watch(Protocol):
-    """Tells the loop which sources have something to read: a selector, where one can."""
+class OutputWatch(Protocol):
+    """Reports to the loop which sources have something to read: a selector, where it can."""
 
     def register(self, source: Any, events: int, read: Callable[[], object], /) -> object:
         """Have the loop call ``read`` whenever ``source`` has something."""
@@ -33,10 +33,10 @@ class Watch(Protocol):
         """Leave ``source`` alone; raises KeyError when it is."""
 
 
-class Printing:
-    """The outputs of all living programs: read while the log has room, and else not."""
+class OutputLog:
+    """The outputs of all living programs, read while the log has room."""
 
-    def __init__(self, log: Log, watch: Watch, clock: Callable[[], float]) -> None:
+    def __init__(self, log: Log, watch: OutputWatch, clock: Callable[[], float]) -> None:
         self._log = log
         self._watch = watch
         self._clock = clock
@@ -47,7 +47,7 @@ class Printing:
         """Log what comes from ``outputs`` as that of ``child``; they are ours now."""
         self._outputs[child.key] = child, outputs
         if self._paused_until is None:
-            self._listen_to(child, outputs)
+            self._start_reading(child, outputs)
 
     def deadline(self) -> float | None:
         """Return when to look next; None if nothing is due."""
@@ -63,29 +63,29 @@ class Printing:
                 return
         self._paused_until = None
         for child, outputs in self._outputs.values():
-            self._listen_to(child, outputs)
+            self._start_reading(child, outputs)
 
-    def last_words(self, child: Child) -> None:
+    def read_rest(self, child: Child) -> None:
         """Log what ``child`` has printed before its end."""
         for output in self._outputs[child.key][1]:
-            output.read_last_words(LAST_WORDS)
+            output.read_rest(MOST_LEFT)
             self._log_lines(child, output)
             self._log.lost += len(output.lines)  # they can wait no longer
 
     def forget(self, child: Child) -> None:
         """Let go of the outputs of ``child``, which is gone."""
         for output in self._outputs.pop(child.key)[1]:
-            self._ignore(output)
+            self._stop_reading(output)
             output.close()
 
-    def _listen_to(self, child: Child, outputs: list[Output]) -> None:
+    def _start_reading(self, child: Child, outputs: list[Output]) -> None:
         for output in outputs:
             if output.is_open:
                 read = partial(self._read, child, output)
                 self._watch.register(output.source, selectors.EVENT_READ, read)
 
-    def _ignore(self, output: Output) -> None:
-        with contextlib.suppress(KeyError):  # at its end, or in a pause, it was left before
+    def _stop_reading(self, output: Output) -> None:
+        with contextlib.suppress(KeyError):  # at its end, or in a pause, this was done before
             self._watch.unregister(output.source)
 
     def _read(self, child: Child, output: Output) -> None:
@@ -93,21 +93,21 @@ class Printing:
             return  # since this turn
         output.read()
         if not output.is_open:  # closed by the program, which may live on
-            self._ignore(output)
+            self._stop_reading(output)
         if not self._log_lines(child, output):
             self._pause(child.key)
 
     def _pause(self, process: Process) -> None:
-        """Let programs wait for the log's reader, as they would without us."""
+        """Have programs wait for the log's reader, as they would without us."""
         self._paused_until = self._clock() + PAUSE
-        # Who has just been heard comes last then; otherwise it would leave the others no room.
+        # The one that was read last is last in the next turn, too; or it would take all the room.
         self._outputs[process] = self._outputs.pop(process)
         for _, outputs in self._outputs.values():
             for output in outputs:
-                self._ignore(output)
+                self._stop_reading(output)
 
     def _log_lines(self, child: Child, output: Output) -> bool:
-        """Log what was read, as far as the log has room; tell whether that was all."""
+        """Log what was read, as far as the log has room; return whether that was all."""
         named = fields(child)
         while output.lines:
             if self._log.pending >= MOST_PENDING:

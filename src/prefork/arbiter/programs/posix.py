@@ -1,6 +1,7 @@
 """How programs are started, asked to end and ended on POSIX systems."""
 
 import contextlib
+import functools
 import os
 import pwd
 import selectors
@@ -8,12 +9,12 @@ import sys
 from typing import Final
 
 from prefork import worker
-from prefork.arbiter.child_events import News
-from prefork.arbiter.programs.notify import NotifyLetters
+from prefork.arbiter.child_events import ChildEvents
+from prefork.arbiter.generations import Inheritance
+from prefork.arbiter.programs.notify import NotifySocketReader
 from prefork.arbiter.programs.output import AT_ONCE, Output
 from prefork.arbiter.programs.program import Program
 from prefork.arbiter.programs.row import ProgramRow
-from prefork.arbiter.programs.settings import Conduct
 from prefork.platform.base import Child, Platform, ProgramOrder
 from prefork.platform.posix.programs import NotifySocket, output_pipe
 
@@ -24,31 +25,25 @@ class Starter:
     """Starts programs by a launcher that becomes them, and sends them signals."""
 
     def __init__(
-        self,
-        news: News,
-        platform: Platform,
-        selector: selectors.BaseSelector,
-        conduct: Conduct,
+        self, events: ChildEvents, platform: Platform, selector: selectors.BaseSelector
     ) -> None:
-        settings = conduct.settings
-        self.watch = selector  #: tells which outputs have something to read
-        self._news = news
+        self.watch = selector  #: reports which outputs have something to read
+        self._events = events
         self._platform = platform
         self._selector = selector
-        self._conduct = conduct
-        self._timeout = settings.timeout
-        self._stop_signal = f"SIG{settings.stop_signal}"
-        self._user = _user_id(settings.user)  #: that programs run as
-        self._senders = frozenset({0, os.geteuid(), self._user})  #: their notifications count
 
-    def start(self, slot: int, generation: int) -> tuple[Program, list[Output]]:
+    def start(
+        self, slot: int, generation: int, inheritance: Inheritance
+    ) -> tuple[Program, list[Output]]:
         """Start what becomes the program in ``slot``; raises OSError."""
+        settings = inheritance.settings
+        user = _user_id(settings.user)  # that the program runs as
         with contextlib.ExitStack() as opened, contextlib.ExitStack() as theirs:
             notify = NotifySocket()
             opened.callback(notify.close)
             outputs, writers = [], []
             for stream in ("stdout", "stderr"):
-                pipe, writer = output_pipe(self._user, AT_ONCE)
+                pipe, writer = output_pipe(user, AT_ONCE)
                 theirs.callback(os.close, writer)
                 outputs.append(Output(stream, pipe))
                 opened.callback(outputs[-1].close)
@@ -58,31 +53,34 @@ class Starter:
                 ProgramOrder(
                     slot=slot,
                     generation=generation,
-                    argv=[*_LAUNCHER, "--slot", str(slot), "--plan", str(self._conduct.plan)],
+                    argv=[*_LAUNCHER, "--slot", str(slot), "--plan", str(inheritance.plan)],
                     environ=environ,
                     outputs=(writers[0], writers[1]),
                     inherited=(
-                        self._conduct.plan,
-                        *self._conduct.inherited,
-                        *self._conduct.shared,
+                        inheritance.plan,
+                        *inheritance.listeners,
+                        *inheritance.shared,
                     ),
                     launched=True,
                 )
             )
             opened.pop_all()
-        program = Program(child, ProgramRow(self._news.scoreboard.row(slot), self._timeout))
-        program.letters = NotifyLetters(self._news, self._selector, program, notify, self._senders)
+        row = ProgramRow(self._events.scoreboard.row(slot), settings.timeout)
+        program = Program(child, row, settings)
+        senders = frozenset({0, os.geteuid(), user})
+        program.notify = NotifySocketReader(self._events, self._selector, program, notify, senders)
         return program, outputs
 
-    def ask_to_end(self, child: Child) -> None:
+    def ask_to_end(self, program: Program) -> None:
         """Send the signal that the settings name."""
-        self._platform.signal(child, self._stop_signal)
+        self._platform.signal(program.child, f"SIG{program.settings.stop_signal}")
 
     def abort(self, child: Child) -> None:
         """Have ``child``, which hangs, print its stacks, as many do on SIGABRT; so does systemd."""
         self._platform.signal(child, "SIGABRT")
 
 
+@functools.cache  # a look-up may take its time
 def _user_id(user: str | None) -> int:
     if user is None:
         return os.geteuid()

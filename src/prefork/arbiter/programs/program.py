@@ -3,20 +3,21 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from prefork.arbiter.child_events import News
+from prefork.arbiter.child_events import ChildEvents
 from prefork.arbiter.programs.row import ProgramRow
 from prefork.core.events import WorkerReady
 from prefork.platform.base import Child
+from prefork.settings import Settings
 
 
-class Letters(Protocol):
-    """What a program says of itself, on a system where it can."""
+class NotifyReader(Protocol):
+    """Reads what a program notifies us of, on a system where it can."""
 
-    def last_words(self) -> None:
-        """Hear what it has said before its end."""
+    def read_rest(self) -> None:
+        """Read what is left of a program that has ended."""
 
     def close(self) -> None:
-        """Hear no more."""
+        """Read no more."""
 
 
 @dataclass(slots=True)
@@ -25,7 +26,8 @@ class Program:
 
     child: Child
     row: ProgramRow
-    letters: Letters | None = None
+    settings: Settings  #: of its generation
+    notify: NotifyReader | None = None
     ready: bool = False
 
     @property
@@ -34,14 +36,14 @@ class Program:
         assert self.child.slot is not None
         return self.child.slot
 
-    def report_ready(self, news: News, now: float) -> None:
+    def report_ready(self, events: ChildEvents, now: float) -> None:
         """Report that it serves, if that is not known yet."""
         if not self.ready:
-            news.pool.apply(WorkerReady(self.slot), now)
-            self.count_as_ready(news, now)
+            events.pool.apply(WorkerReady(self.slot), now)
+            self.count_as_ready(events, now)
 
-    def count_as_ready(self, news: News, now: float) -> None:
+    def count_as_ready(self, events: ChildEvents, now: float) -> None:
         """Note that the pool counts it as capacity."""
         self.ready = True
         self.row.restart_watch(now)
-        news.counted_as_ready(self.child, now)
+        events.counted_as_ready(self.child, now)

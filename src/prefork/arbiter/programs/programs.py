@@ -1,12 +1,12 @@
-"""Programs as workers: started with what they need, heard, told when to end."""
+"""Programs as workers: started with what they need, read from, asked to end."""
 
 import selectors
 import sys
 
-from prefork.arbiter.child_events import News
-from prefork.arbiter.programs.output_log import Printing
+from prefork.arbiter.child_events import ChildEvents
+from prefork.arbiter.generations import Inheritance
+from prefork.arbiter.programs.output_log import OutputLog
 from prefork.arbiter.programs.program import Program
-from prefork.arbiter.programs.settings import Conduct
 from prefork.core.events import ProgramRuns
 from prefork.core.states import Process
 from prefork.platform.base import Child, Platform
@@ -21,38 +21,35 @@ class Programs:
     """All living programs, by their slots."""
 
     def __init__(
-        self,
-        news: News,
-        platform: Platform,
-        selector: selectors.BaseSelector,
-        conduct: Conduct,
+        self, events: ChildEvents, platform: Platform, selector: selectors.BaseSelector
     ) -> None:
-        self._news = news
+        self._events = events
         self._platform = platform
-        self._starter = Starter(news, platform, selector, conduct)
+        self._starter = Starter(events, platform, selector)
         self._programs: dict[Process, Program] = {}
-        self._printing = Printing(news.log, self._starter.watch, platform.now)
+        self._output_log = OutputLog(events.log, self._starter.watch, platform.now)
 
-    def start(self, slot: int, generation: int) -> Child:
+    def start(self, slot: int, generation: int, inheritance: Inheritance) -> Child:
         """Start what becomes the program in ``slot``; raises OSError."""
-        program, outputs = self._starter.start(slot, generation)
+        program, outputs = self._starter.start(slot, generation, inheritance)
         self._programs[slot] = program
-        self._printing.add(program.child, outputs)
+        self._output_log.add(program.child, outputs)
         return program.child
 
     def runs(self, child: Child) -> None:
         """Note that ``child`` has become the program: its channel has closed."""
         program = self._programs[child.key]
-        self._news.pool.apply(ProgramRuns(program.slot), self._platform.now())
+        self._events.pool.apply(ProgramRuns(program.slot), self._platform.now())
 
     def count_as_ready(self, child: Child) -> None:
-        """Take the program for ready, which has reported nothing."""
-        self._programs[child.key].count_as_ready(self._news, self._platform.now())
+        """Count the program as ready, which has reported nothing."""
+        self._programs[child.key].count_as_ready(self._events, self._platform.now())
 
     def drain(self, child: Child) -> None:
         """Ask the program to finish what it holds and to end."""
-        self._programs[child.key].row.set_leaving()
-        self._starter.ask_to_end(child)
+        program = self._programs[child.key]
+        program.row.set_leaving()
+        self._starter.ask_to_end(program)
 
     def abort(self, child: Child) -> None:
         """Have a hung program print its stacks and end."""
@@ -60,20 +57,20 @@ class Programs:
 
     def deadline(self) -> float | None:
         """Return when to look next; None if nothing is due."""
-        return self._printing.deadline()
+        return self._output_log.deadline()
 
     def look(self, now: float) -> None:
         """Do what is due."""
-        self._printing.look(now)
+        self._output_log.look(now)
 
-    def last_words(self, child: Child) -> None:
-        """Hear what the program has said before its end."""
-        if (letters := self._programs[child.key].letters) is not None:
-            letters.last_words()
-        self._printing.last_words(child)
+    def read_rest(self, child: Child) -> None:
+        """Read what the program has sent and printed before its end."""
+        if (notify := self._programs[child.key].notify) is not None:
+            notify.read_rest()
+        self._output_log.read_rest(child)
 
     def forget(self, child: Child) -> None:
         """Let go of what we hold for the program, which is gone."""
-        if (letters := self._programs.pop(child.key).letters) is not None:
-            letters.close()
-        self._printing.forget(child)
+        if (notify := self._programs.pop(child.key).notify) is not None:
+            notify.close()
+        self._output_log.forget(child)

@@ -1,18 +1,18 @@
-"""The scoreboard's row of a program, which does not know that there is a scoreboard."""
+"""The scoreboard's row of a program, which the arbiter writes for it."""
 
 from typing import Final
 
 from prefork.ipc.layout import NEVER_REPORTED, Row
 
-#: Seconds: the smallest moment that is not 0, which would say that nobody watches.
+#: Seconds: the smallest moment that is not 0, which means that its silence is not watched.
 _TINY: Final = 1e-9
 
 
 class ProgramRow:
     """Writes what a program reports, as one of our own workers would.
 
-    A row has one writer: for a program that is the arbiter, which receives its notifications, and
-    nobody else maps the scoreboard.
+    A row has one writer: for a program that is the arbiter, which receives its notifications: the
+    program does not map the scoreboard.
     """
 
     def __init__(self, row: Row, timeout: float) -> None:

@@ -1,7 +1,7 @@
 """How programs are started, asked to end and ended on Windows.
 
 What a launcher does on POSIX systems, in the program's own process, the arbiter does here: it
-fills in the arguments and finds the program's file.  There is no way for a program to notify us,
+fills in the arguments and finds the program's file.  A program has no way to notify us,
 and the variables of sd_listen_fds(3) would name descriptors, which are of POSIX: a program finds
 its sockets by the handles in its arguments.
 """
@@ -12,11 +12,11 @@ import selectors
 from pathlib import Path
 from typing import Final, NoReturn
 
-from prefork.arbiter.child_events import News, fields
+from prefork.arbiter.child_events import ChildEvents, fields
+from prefork.arbiter.generations import Inheritance
 from prefork.arbiter.programs.output import AT_ONCE, Output
 from prefork.arbiter.programs.program import Program
 from prefork.arbiter.programs.row import ProgramRow
-from prefork.arbiter.programs.settings import Conduct
 from prefork.arbiter.programs.windows_pipes import PipeWatch
 from prefork.core.events import LoadFailed, TargetLoaded
 from prefork.errors import HandlerError
@@ -42,20 +42,16 @@ class Starter:
     """Starts programs, and sends them Ctrl-Break."""
 
     def __init__(
-        self,
-        news: News,
-        platform: Platform,
-        selector: selectors.BaseSelector,
-        conduct: Conduct,
+        self, events: ChildEvents, platform: Platform, selector: selectors.BaseSelector
     ) -> None:
-        self.watch = PipeWatch(selector)  #: tells which outputs have something to read
-        self._news = news
+        self.watch = PipeWatch(selector)  #: reports which outputs have something to read
+        self._events = events
         self._platform = platform
-        self._conduct = conduct
-        self._environ = environment(conduct.settings.env)
-        self._told = False  #: that programs cannot be asked to end
+        self._warned = False  #: that programs cannot be asked to end
 
-    def start(self, slot: int, generation: int) -> tuple[Program, list[Output]]:
+    def start(
+        self, slot: int, generation: int, inheritance: Inheritance
+    ) -> tuple[Program, list[Output]]:
         """Start the program in ``slot``; raises OSError."""
         outputs, writers = [], []
         with contextlib.ExitStack() as opened, contextlib.ExitStack() as theirs:
@@ -65,33 +61,37 @@ class Starter:
                 outputs.append(Output(stream, pipe))
                 opened.callback(pipe.close)
                 writers.append(writer)
-            child = self._started(slot, generation, (writers[0], writers[1]))
+            child = self._started(slot, generation, inheritance, (writers[0], writers[1]))
             opened.pop_all()
         # There is no moment in which something of ours runs in its process.
-        self._news.pool.apply(TargetLoaded(slot), self._news.clock())
-        row = ProgramRow(self._news.scoreboard.row(slot), self._conduct.settings.timeout)
-        return Program(child, row), outputs
+        self._events.pool.apply(TargetLoaded(slot), self._events.clock())
+        settings = inheritance.settings
+        row = ProgramRow(self._events.scoreboard.row(slot), settings.timeout)
+        return Program(child, row, settings), outputs
 
-    def ask_to_end(self, child: Child) -> None:
-        """Send Ctrl-Break, if ``child`` and we have a console in common."""
+    def ask_to_end(self, program: Program) -> None:
+        """Send Ctrl-Break, if the program and we have a console in common."""
+        child = program.child
         try:
             self._platform.signal(child, "SIGBREAK")
         except OSError as error:
-            if not self._told:
-                self._told = True
+            if not self._warned:
+                self._warned = True
                 why = (error.strerror or str(error)).rstrip(".")
                 reason = f"Ctrl-Break cannot be sent ({why}); it is ended in due time"
-                self._news.log.warning("program not asked to end", **fields(child), reason=reason)
+                self._events.log.warning("program not asked to end", **fields(child), reason=reason)
 
     def abort(self, child: Child) -> None:
         """Do nothing: with no patience the pool never asks for it."""
 
-    def _started(self, slot: int, generation: int, outputs: tuple[int, int]) -> Child:
-        conduct = self._conduct
-        program, *words = conduct.settings.command
-        values = Values(conduct.inherited, conduct.port, slot)
+    def _started(
+        self, slot: int, generation: int, inheritance: Inheritance, outputs: tuple[int, int]
+    ) -> Child:
+        program, *words = inheritance.settings.command
+        environ = environment(inheritance.settings.env)
+        values = Values(inheritance.listeners, inheritance.port, slot)
         try:
-            file = find_program(program, self._environ, Path.cwd())
+            file = find_program(program, environ, Path.cwd())
         except HandlerError as error:
             self._refuse(slot, generation, str(error))
         argv = [str(file), *(filled(word, values) for word in words)]
@@ -99,9 +99,9 @@ class Starter:
             slot=slot,
             generation=generation,
             argv=argv,
-            environ=self._environ,
+            environ=environ,
             outputs=outputs,
-            inherited=conduct.inherited,
+            inherited=inheritance.listeners,
         )
         try:
             return self._platform.start_program(order)
@@ -111,13 +111,13 @@ class Starter:
             self._refuse(slot, generation, f"{program} cannot be run: {_REASONS[error.winerror]}")
 
     def _refuse(self, slot: int, generation: int, reason: str) -> NoReturn:
-        """Say once that the program cannot be run; raises OSError, for this one is not."""
-        news = self._news
-        if not news.load_failure_told:
-            news.load_failure_told = True
+        """Log once that the program cannot be run; raises OSError, for this one is not."""
+        events = self._events
+        if not events.load_failure_logged:
+            events.load_failure_logged = True
             where = {"slot": slot, "generation": generation}
-            news.log.error("target cannot be loaded", **where, reason=reason)
-        news.pool.apply(LoadFailed(slot, reason), self._news.clock())
+            events.log.error("target cannot be loaded", **where, reason=reason)
+        events.pool.apply(LoadFailed(slot, reason), self._events.clock())
         raise OSError(reason)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
+from prefork.core.scaling import idler_limit
 from prefork.ipc.layout import Header, Record, Row
 from prefork.ipc.scoreboard import Scoreboard
 
@@ -36,11 +37,11 @@ class Peers:
     def idler_than(self, mine: int) -> Peer | None:
         """Return a worker that is clearly better off with one connection more than we, if any.
 
-        It holds nothing, when we hold two or more, or at least three less than our ``mine``, and a
-        sixteenth; and it does not seem to be blocked.  Of several it is the one that holds fewest.
+        It holds fewer than ``idler_limit(mine)``, and does not seem to be blocked.  Of several it
+        is the one that holds fewest.
         """
-        limit = max(mine - max(mine // 16 + 1, 2), min(mine - 1, 1))  # fewer than so many
-        if limit <= 0:
+        limit = idler_limit(mine)
+        if limit == 0:
             return None
         connections = self._connections[: self._header[_USED_SLOTS]].tolist()
         if min(connections) >= limit:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from prefork.arbiter.programs.output import Output
-from prefork.arbiter.programs.output_log import MOST_PENDING, PAUSE, Printing
+from prefork.arbiter.programs.output_log import MOST_PENDING, PAUSE, OutputLog
 
 
 class SlowLog:
@@ -68,26 +68,26 @@ def flooded():
     """
     log: Any = SlowLog()
     watch = Watch()
-    printing = Printing(log, watch, time.monotonic)
+    output_log = OutputLog(log, watch, time.monotonic)
     for slot in range(3):
         child: Any = SimpleNamespace(slot=slot, key=slot, generation=1, pid=100 + slot)
-        printing.add(child, [Output("stdout", Flood(slot))])
-    return log, watch, printing
+        output_log.add(child, [Output("stdout", Flood(slot))])
+    return log, watch, output_log
 
 
 def test_a_slow_reader_lets_programs_wait_and_loses_nothing(flooded):
     """
     Nobody is read any more until the lines that wait are fewer; each one's are in order.
     """
-    log, watch, printing = flooded
+    log, watch, output_log = flooded
     while watch.readers:
         watch.turn()
     assert MOST_PENDING == log.pending
-    assert printing.deadline() is not None
+    assert output_log.deadline() is not None
 
     for _ in range(50):
         log.read(100)
-        printing.look(printing.deadline() or PAUSE)
+        output_log.look(output_log.deadline() or PAUSE)
         watch.turn()
         assert log.pending <= MOST_PENDING
 
@@ -101,12 +101,12 @@ def test_no_program_is_kept_from_the_log_by_others(flooded):
     """
     Though each could fill it alone.
     """
-    log, watch, printing = flooded
+    log, watch, output_log = flooded
     for _ in range(200):
         watch.turn()
         log.read(20)
-        if (moment := printing.deadline()) is not None:
-            printing.look(moment)
+        if (moment := output_log.deadline()) is not None:
+            output_log.look(moment)
 
     heard = Counter(slot for slot, _ in log.lines[1000:])
     assert 3 == len(heard)
