@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from prefork.ipc.reading import ServerView, Totals, WorkerView, read_server, server_view
+from prefork.ipc.reading import ServerView, TotalsView, WorkerView, read_server, server_view
 from prefork.ipc.scoreboard import ListenerDescription, Scoreboard
 from prefork.platform.system import resident_memory
 from prefork.sockets.listeners import peer_text
@@ -17,7 +17,7 @@ from prefork.sockets.system import queue_depths
 
 VERSION: Final = 1
 
-#: Totals of the contract that nothing counts yet: no worker is recycled, nothing is reloaded.
+#: TotalsView of the contract that nothing counts yet: no worker is recycled, nothing is reloaded.
 _NOT_COUNTED: Final = {"recycled": 0, "reloads": 0}
 
 
@@ -86,7 +86,7 @@ def _pool(server: ServerView, workers: list[dict[str, Any]]) -> dict[str, int]:
     }
 
 
-def _totals(totals: Totals) -> dict[str, int]:
+def _totals(totals: TotalsView) -> dict[str, int]:
     return {
         "accepted": totals.counts.accepted,
         "handled": totals.counts.handled,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from prefork.core.events import MoldReady, TargetLoaded, WorkerReady
 from prefork.core.limits import ScalingLimits
-from prefork.core.pool import Pool, PoolLimits, Row, Snapshot
+from prefork.core.pool import Pool, PoolLimits, Snapshot, WorkerReport
 from prefork.core.restart import RestartLimits
 from prefork.core.states import ExitStatus, Mold
 
@@ -14,18 +14,20 @@ EXITED = ExitStatus(code=0)
 FAILED = ExitStatus(code=1)
 OUT_OF_MEMORY = ExitStatus(signal="SIGKILL", out_of_memory=True)
 
-IDLE = Row()
+IDLE = WorkerReport()
 
 
 def fixed(size: int) -> ScalingLimits:
     return ScalingLimits(minimum=size, maximum=size)
 
 
-def busy(since: float, *, leaving: bool = False) -> Row:
-    return Row(active=1, busy_since=since, leaving=leaving, accepted=1)
+def busy(since: float, *, leaving: bool = False) -> WorkerReport:
+    return WorkerReport(active=1, busy_since=since, leaving=leaving, accepted=1)
 
 
-def at(now: float, rows: Mapping[int, Row] | None = None, *, queued: int | None = 0) -> Snapshot:
+def at(
+    now: float, rows: Mapping[int, WorkerReport] | None = None, *, queued: int | None = 0
+) -> Snapshot:
     """A look at ``now``; whoever is not in ``rows`` is idle."""
     everybody = {slot: IDLE for slot in range(20)}
     return Snapshot(now=now, rows=everybody | dict(rows or {}), queued=queued)

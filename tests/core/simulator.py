@@ -8,7 +8,7 @@ from itertools import count
 
 from prefork.core.actions import Action, Drain, Kill, Spawn
 from prefork.core.events import ConnectionArrived, Event, WorkerExited, WorkerReady
-from prefork.core.pool import Pool, PoolLimits, Row, Snapshot
+from prefork.core.pool import Pool, PoolLimits, Snapshot, WorkerReport
 from prefork.core.states import ExitStatus, State
 
 
@@ -24,9 +24,9 @@ class SimulatedWorker:
     def is_free(self) -> bool:
         return self.ready and not self.leaving and self.busy_since is None
 
-    def row(self) -> Row:
+    def row(self) -> WorkerReport:
         busy = int(self.busy_since is not None)
-        return Row(
+        return WorkerReport(
             connections=busy,
             active=busy,
             busy_since=self.busy_since,

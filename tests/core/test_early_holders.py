@@ -6,7 +6,7 @@ from conversations import at, pool_of
 from prefork.core.actions import Drain, Kill
 from prefork.core.events import StopRequested, TargetLoaded, WorkerLeaving, WorkerReady
 from prefork.core.limits import ScalingLimits
-from prefork.core.snapshot import Row
+from prefork.core.snapshot import WorkerReport
 
 
 @pytest.mark.parametrize(("early", "order"), [(True, Drain(0)), (False, Kill(0))])
@@ -32,11 +32,11 @@ def test_the_queues_have_half_of_the_time_and_draining_workers_the_other():
     pool.decide(at(0.0))
     pool.apply(WorkerReady(0), 0.0)
     pool.apply(StopRequested(), 1.0)
-    busy = {0: Row(active=1)}
+    busy = {0: WorkerReport(active=1)}
 
     early = [each for now in (1.0, 1.1, 5.9) for each in pool.decide(at(now, busy, queued=3))]
     half = pool.decide(at(6.0, busy, queued=3))
-    end = pool.decide(at(11.0, {0: Row(active=1, leaving=True)}, queued=3))
+    end = pool.decide(at(11.0, {0: WorkerReport(active=1, leaving=True)}, queued=3))
 
     assert Drain(0) not in early
     assert ([Drain(0)], [Kill(0)]) == (half, end)
@@ -51,7 +51,7 @@ def test_a_worker_that_has_never_reported_its_units_is_not_idle():
     for slot in range(3):
         pool.decide(at(slot * 0.1 - 1.0, queued=30))
         pool.apply(WorkerReady(slot, 1), slot * 0.1 - 1.0)
-    silent = {slot: Row(is_known=False) for slot in range(3)}
+    silent = {slot: WorkerReport(is_known=False) for slot in range(3)}
 
     orders = [each for now in range(1, 50) for each in pool.decide(at(float(now), silent))]
 

@@ -14,7 +14,7 @@ from prefork.core.events import (
     WorkerExited,
 )
 from prefork.core.limits import ScalingLimits
-from prefork.core.snapshot import Row
+from prefork.core.snapshot import WorkerReport
 from prefork.core.states import Cause, Mold
 
 
@@ -45,7 +45,7 @@ def test_a_connection_without_a_unit_in_progress_is_no_hang():
     """
     pool = running_pool(size=1, timeout=2.0)
 
-    assert [] == pool.decide(at(100.0, {0: Row(connections=1, busy_since=5.0)}))
+    assert [] == pool.decide(at(100.0, {0: WorkerReport(connections=1, busy_since=5.0)}))
 
 
 def test_a_worker_that_recovers_while_it_is_inspected_is_killed_all_the_same():

@@ -20,12 +20,12 @@ from prefork.core.events import (
     WorkerReady,
 )
 from prefork.core.limits import ScalingLimits
-from prefork.core.snapshot import Row
+from prefork.core.snapshot import WorkerReport
 from prefork.core.states import Cause, State
 
 
-def holding(active: int, **fields) -> Row:
-    return Row(active=active, **fields)
+def holding(active: int, **fields) -> WorkerReport:
+    return WorkerReport(active=active, **fields)
 
 
 def elastic(most: int = 4, capacity: int = 10, *, ready: int = 2):
@@ -164,7 +164,7 @@ def test_a_worker_that_asks_for_time_at_the_end_is_not_killed_before():
     for now in (1.0, 1.1, 1.2):
         pool.decide(at(now))
     pool.apply(TimeExtended(0, 30.0), 2.0)
-    leaving = {0: Row(leaving=True)}
+    leaving = {0: WorkerReport(leaving=True)}
 
     late = pool.decide(at(29.0, leaving))
     end = pool.decide(at(30.0, leaving))

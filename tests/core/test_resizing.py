@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from prefork.core.actions import Drain, Kill, Spawn
 from prefork.core.events import ConnectionArrived, LimitsChanged, WorkerExited, WorkerReady
 from prefork.core.limits import ScalingLimits
-from prefork.core.pool import Row, Snapshot
+from prefork.core.pool import Snapshot, WorkerReport
 from prefork.core.rollout import surplus
 from prefork.core.snapshot import idle_slot, least_busy_slot
 from prefork.core.states import Cause, State, WorkerRecord
@@ -72,11 +72,25 @@ def test_a_fixed_pool_needs_no_rows():
     ("rows", "victim"),
     [
         ({}, 2),
-        ({2: Row(connections=9)}, 1),
-        ({1: Row(connections=1), 2: Row(connections=9)}, 0),
-        ({0: Row(connections=1), 1: Row(connections=1), 2: Row(connections=1)}, 2),
-        ({0: Row(connections=3, active=1), 1: Row(connections=9), 2: Row(connections=9)}, 2),
-        ({0: Row(active=1), 1: Row(active=1), 2: Row(active=1)}, None),
+        ({2: WorkerReport(connections=9)}, 1),
+        ({1: WorkerReport(connections=1), 2: WorkerReport(connections=9)}, 0),
+        (
+            {
+                0: WorkerReport(connections=1),
+                1: WorkerReport(connections=1),
+                2: WorkerReport(connections=1),
+            },
+            2,
+        ),
+        (
+            {
+                0: WorkerReport(connections=3, active=1),
+                1: WorkerReport(connections=9),
+                2: WorkerReport(connections=9),
+            },
+            2,
+        ),
+        ({0: WorkerReport(active=1), 1: WorkerReport(active=1), 2: WorkerReport(active=1)}, None),
     ],
 )
 def test_of_the_idle_workers_the_one_that_holds_fewest_connections_goes_first(rows, victim):
@@ -84,7 +98,7 @@ def test_of_the_idle_workers_the_one_that_holds_fewest_connections_goes_first(ro
     A connection that is only held makes no worker busy, but its end costs its client something.
     """
     live = [member(slot, State.READY) for slot in range(3)]
-    everybody = {slot: Row() for slot in range(3)} | rows
+    everybody = {slot: WorkerReport() for slot in range(3)} | rows
 
     assert victim == idle_slot(live, everybody)
 
@@ -92,10 +106,24 @@ def test_of_the_idle_workers_the_one_that_holds_fewest_connections_goes_first(ro
 @pytest.mark.parametrize(
     ("rows", "victim"),
     [
-        ([Row(active=3), Row(active=2, connections=9), Row(active=2, connections=8)], 2),
-        ([Row(active=1, connections=99), Row(active=2), Row(active=2)], 0),
-        ([Row(active=1), Row(active=1), Row(is_known=False)], 1),
-        ([Row(is_known=False)] * 3, None),
+        (
+            [
+                WorkerReport(active=3),
+                WorkerReport(active=2, connections=9),
+                WorkerReport(active=2, connections=8),
+            ],
+            2,
+        ),
+        (
+            [
+                WorkerReport(active=1, connections=99),
+                WorkerReport(active=2),
+                WorkerReport(active=2),
+            ],
+            0,
+        ),
+        ([WorkerReport(active=1), WorkerReport(active=1), WorkerReport(is_known=False)], 1),
+        ([WorkerReport(is_known=False)] * 3, None),
     ],
 )
 def test_the_least_busy_worker_has_fewest_units_then_fewest_connections(rows, victim):
@@ -113,7 +141,7 @@ def test_connections_that_are_only_held_are_no_demand():
     """
     pool = settled(pool_of(ELASTIC), range(1))
 
-    pool.decide(at(1.0, {0: Row(connections=10, accepted=10)}))
+    pool.decide(at(1.0, {0: WorkerReport(connections=10, accepted=10)}))
 
     assert 1 == pool.target
 
@@ -209,7 +237,7 @@ def test_the_surplus_is_exact_and_never_a_busy_one_before_an_idle_one(workers, t
     As many go as are too many, and those that stay are worth at least as much.
     """
     live = [member(slot, state) for slot, (state, _) in enumerate(workers)]
-    rows = {slot: Row(active=active) for slot, (_, active) in enumerate(workers)}
+    rows = {slot: WorkerReport(active=active) for slot, (_, active) in enumerate(workers)}
 
     leaving = [record.slot for record in surplus(live, rows, target)]
 

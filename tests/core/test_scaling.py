@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefork.core.balance import idler_limit
 from prefork.core.limits import ScalingLimits
-from prefork.core.scaling import Levels, Scaling, growth, idler_limit, next_step, wanted
+from prefork.core.scaling import Levels, Scaling, growth, next_step, wanted
 from prefork.core.snapshot import Look
 
 

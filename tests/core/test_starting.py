@@ -22,7 +22,7 @@ from prefork.core.events import (
     WorkerReady,
 )
 from prefork.core.limits import ScalingLimits
-from prefork.core.pool import Row
+from prefork.core.pool import WorkerReport
 from prefork.core.states import ExitStatus, Mold
 
 
@@ -85,7 +85,7 @@ def test_a_successor_takes_the_lowest_free_slot_while_the_old_one_is_still_there
     pool.apply(WorkerExited(0, SIGKILLED, 1), 40.1)
 
     assert [Drain(1)] == retired
-    assert [Spawn(0, 1)] == pool.decide(at(40.1, {1: Row(leaving=True)}))
+    assert [Spawn(0, 1)] == pool.decide(at(40.1, {1: WorkerReport(leaving=True)}))
 
 
 def test_with_a_mold_the_workers_wait_for_it():

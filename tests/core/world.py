@@ -24,7 +24,7 @@ from prefork.core.events import (
     WorkerExited,
     WorkerReady,
 )
-from prefork.core.pool import Pool, PoolLimits, Row, Snapshot
+from prefork.core.pool import Pool, PoolLimits, Snapshot, WorkerReport
 from prefork.core.states import Cause, ExitStatus, Mold, Phase, Process, State
 
 
@@ -35,7 +35,7 @@ class World:
         self.now = 0.0
         self.pool = Pool(limits, self.now)
         self.orders: dict[Process, list[type[Action]]] = {}  #: what each process was ordered to do
-        self.rows: dict[int, Row] = {}
+        self.rows: dict[int, WorkerReport] = {}
         self.queued: int | None = 0
         self.spawned = 0
         self.closed = False
@@ -128,7 +128,7 @@ class World:
                 assert slot not in self.orders, "the slot is in use"
                 self.orders[slot] = []
                 self.spawned += 1
-                self.rows[slot] = Row()
+                self.rows[slot] = WorkerReport()
             case StartMold(generation):
                 assert Mold(generation) not in self.orders, "there is a mold already"
                 self.orders[Mold(generation)] = []

@@ -10,7 +10,7 @@ import pytest
 from prefork.errors import HandlerError
 from prefork.kinds import kind_named, offered
 from prefork.kinds.targets.detection import kind_of
-from prefork.kinds.targets.finding import Handler
+from prefork.kinds.targets.finding import LoadedHandler
 from prefork.kinds.targets.fitting import check_accept, check_addresses
 
 
@@ -255,7 +255,7 @@ def test_a_handler_has_to_fit_its_addresses(target, kind, datagrams, fits):
     """
     ``datagrams`` tells of each address whether it is for datagrams.
     """
-    handler = Handler(target, kind_named(kind), "app:handle")
+    handler = LoadedHandler(target, kind_named(kind), "app:handle")
 
     if fits:
         check_addresses(handler, datagrams)
@@ -302,7 +302,7 @@ def test_an_event_loop_waits_neither_in_accept_nor_for_a_mutex(kind, accept):
 
 def _refuses(kind, accept, platform):
     try:
-        check_accept(Handler(print, kind_named(kind), "app:handle"), accept, platform)
+        check_accept(LoadedHandler(print, kind_named(kind), "app:handle"), accept, platform)
     except HandlerError:
         return True
     return False

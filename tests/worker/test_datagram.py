@@ -8,7 +8,7 @@ import pytest
 
 from prefork.sockets.listeners import open_listeners
 from prefork.sockets.posix import IP_PKTINFO
-from prefork.worker.accept.datagrams import Datagram
+from prefork.worker.accept.datagrams import ReceivedDatagram
 from prefork.worker.accept.posix_datagrams import DatagramListener
 
 
@@ -122,6 +122,6 @@ def test_a_client_without_an_address_has_no_answer():
         listener = DatagramListener(os.dup(unbound.fileno()), wait=False)
         try:
             with pytest.raises(OSError, match="has not bound its Unix socket"):
-                Datagram(listener, b"", None, []).reply(b"x")
+                ReceivedDatagram(listener, b"", None, []).reply(b"x")
         finally:
             listener.close()

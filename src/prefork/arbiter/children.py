@@ -1,12 +1,12 @@
 """The arbiter's processes: started, read from, ended; each step of their lives is logged once."""
 
-import contextlib
 import selectors
 from collections.abc import Callable
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
+from prefork.arbiter.channels import Channels
 from prefork.arbiter.child_events import ChildEvents, fields
 from prefork.arbiter.generations import Generations
 from prefork.arbiter.orders import fork_order, mold_order, worker_order
@@ -48,7 +48,7 @@ class Children:
         self._scoreboard = events.scoreboard
         self._log = events.log
         self._platform = platform
-        self._selector = selector
+        self._channels = Channels(selector, self._handle_message, self._note_end_of_channel)
         self._generations = generations
         self._serials = count()  # of orders to molds
 
@@ -90,7 +90,7 @@ class Children:
             self.molds[child.generation] = child
         else:
             self.by_slot[child.slot] = child
-        self._selector.register(child.channel, selectors.EVENT_READ, partial(self._read, child))
+        self._channels.watch(child)
         if child.pid is not None:
             self.events.started(child)
 
@@ -118,7 +118,7 @@ class Children:
         """Ask a process to finish and leave."""
         child = self._child(process)
         if isinstance(process, Mold):
-            self._disconnect(child)  # it ends when its channel does
+            self._channels.disconnect(child)  # it ends when its channel does
             return
         reason = self._pool.members.record_of(process).leaving_for
         self._log.info("worker draining", **fields(child), reason=reason)
@@ -127,7 +127,7 @@ class Children:
         else:
             self._platform.send(child, messages.DRAIN)
         if self._platform.few_sockets:
-            self._stop_reading(child)  # what it still sends is read at its end
+            self._channels.ignore(child)  # what it still sends is read at its end
 
     def nudge(self, slot: int) -> None:
         """Wake a draining worker again."""
@@ -177,7 +177,7 @@ class Children:
                 self.events.resumed(notice.child)
 
     def _end(self, child: Child, status: ExitStatus) -> None:
-        self._read(child)  # its messages from before it died
+        self._channels.read(child)  # its messages from before it died
         if self.programs is not None:
             self.programs.read_rest(child)
         if status.signal == "SIGKILL" and not child.doomed and self._platform.killed_for_memory():
@@ -209,7 +209,7 @@ class Children:
 
     def _forget(self, child: Child) -> None:
         self.inspector.forget(child)
-        self._disconnect(child)
+        self._channels.disconnect(child)
         if self.programs is not None:
             self.programs.forget(child)
         self._scoreboard.vacate(child.key)
@@ -219,37 +219,13 @@ class Children:
         else:
             del self.by_slot[child.slot]
 
-    def _disconnect(self, child: Child) -> None:
-        """Close the channel; the process may live on for a moment."""
-        self._stop_reading(child)
-        child.channel.close()
-
-    def _stop_reading(self, child: Child) -> None:
-        if child.channel.fileno() >= 0:
-            with contextlib.suppress(KeyError):  # it was before
-                self._selector.unregister(child.channel)
-
     def _read_molds(self) -> None:
         for mold in list(self.molds.values()):
-            self._read(mold)
+            self._channels.read(mold)
 
-    def _read(self, child: Child) -> None:
-        """Read the messages of ``child``; the end of its channel is no notice of its death."""
-        while child.channel.fileno() >= 0:
-            try:
-                data = child.channel.recv(1 << 18)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if not data:
-                self._disconnect(child)
-                if self.programs is not None:
-                    self.programs.runs(child)
-                return
-            *lines, child.unread = (child.unread + data).split(b"\n")
-            for line in lines:
-                self._handle_message(child, line)
+    def _note_end_of_channel(self, child: Child) -> None:
+        if self.programs is not None:
+            self.programs.runs(child)
 
     def _handle_message(self, child: Child, line: bytes) -> None:
         now = self._platform.now()

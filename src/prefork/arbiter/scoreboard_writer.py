@@ -5,7 +5,7 @@ from typing import Any
 
 from prefork.core.limits import accept_mode_of_kind
 from prefork.core.pool import Pool
-from prefork.core.snapshot import Row
+from prefork.core.snapshot import WorkerReport
 from prefork.core.states import Process, Record, State, WorkerRecord
 from prefork.ipc import layout
 from prefork.ipc.layout import NEVER_REPORTED
@@ -55,16 +55,16 @@ class ScoreboardWriter:
         header.kind = kind
         header.accept = accept_mode_of_kind(header.accept, is_loop=event_loop)
 
-    def rows(self, pool: Pool) -> dict[int, Row]:
+    def rows(self, pool: Pool) -> dict[int, WorkerReport]:
         """Return what each worker of ``pool`` reports of itself."""
         return {slot: self._seen(slot) for slot in pool.members.workers}
 
-    def _seen(self, slot: int) -> Row:
+    def _seen(self, slot: int) -> WorkerReport:
         if slot not in self._readers:
             self._readers[slot] = self.row(slot).reader(*_SEEN)
         read = self._readers[slot]
         busy_since, _, accepted, connections, active, _, _, turn_since, leaving = read()
-        return Row(
+        return WorkerReport(
             connections=connections,
             active=active,
             busy_since=busy_since or None if active else None,

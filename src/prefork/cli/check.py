@@ -12,7 +12,7 @@ from prefork.cli.server import resolved, server_parser
 from prefork.core.limits import AutomaticMaximum
 from prefork.errors import HandlerError
 from prefork.kinds.base import Kind
-from prefork.kinds.targets.finding import Handler, load
+from prefork.kinds.targets.finding import LoadedHandler, load
 from prefork.kinds.targets.fitting import check_accept, check_addresses
 from prefork.settings import OPTIONS, Settings
 from prefork.settings.platforms import is_offered
@@ -41,7 +41,7 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def _loaded(settings: Settings) -> Handler:
+def _loaded(settings: Settings) -> LoadedHandler:
     """Load the target in this process as a worker would."""
     for pair in settings.env:
         name, _, value = pair.partition("=")
@@ -71,7 +71,7 @@ def _for_kind(settings: Settings, kind: Kind) -> Settings:
     return replace(settings, maximum=automatic.of(is_loop=kind.event_loop))
 
 
-def _text(effective: Resolved, handler: Handler) -> str:
+def _text(effective: Resolved, handler: LoadedHandler) -> str:
     settings, sources = effective.settings, effective.sources
     offered = [option for option in OPTIONS if is_offered(option.name, sys.platform)]
     rows = [(o.name, o.text(settings) or "-", sources[o.name]) for o in offered]
@@ -80,7 +80,7 @@ def _text(effective: Resolved, handler: Handler) -> str:
     return "\n".join([f"{handler.name} is a handler of the kind {handler.kind.name}", "", *lines])
 
 
-def _json(effective: Resolved, handler: Handler) -> str:
+def _json(effective: Resolved, handler: LoadedHandler) -> str:
     settings = {
         option.name: {
             "value": _plain(option.name, option.value(effective.settings), effective.settings),

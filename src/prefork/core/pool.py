@@ -12,11 +12,11 @@ from prefork.core.actions import Action, Spawn
 from prefork.core.generation import PROBATION, Generation, Members
 from prefork.core.journal import Decision, Journal, Totals
 from prefork.core.limits import PoolLimits
-from prefork.core.shutdown import Stop
-from prefork.core.snapshot import Row, Snapshot
+from prefork.core.shutdown import Shutdown
+from prefork.core.snapshot import Snapshot, WorkerReport
 from prefork.core.states import Cause, ExitStatus, Mold, Process, ServerState, State
 
-__all__ = ["Decision", "Pool", "PoolLimits", "Row", "Snapshot"]
+__all__ = ["Decision", "Pool", "PoolLimits", "Snapshot", "WorkerReport"]
 
 WORKERS_FAILED: Final = 3  #: exit status: workers kept failing to become ready
 NOT_LOADABLE: Final = 4  #: exit status: the target cannot be loaded
@@ -37,7 +37,7 @@ class Pool:
         self._limits = limits
         self._scaling = scaling.Scaling(limits.scaling, now)
         self.journal = Journal(self.target)  #: the last decisions, oldest first
-        self._stop: Stop | None = None
+        self._stop: Shutdown | None = None
         self._running = False
         self._deadline: float | None = now
 
@@ -192,7 +192,7 @@ class Pool:
 
     def _stop_requested(self, event: events.StopRequested, now: float) -> None:
         if self._stop is None:
-            self._stop = Stop.requested(now, self._limits.graceful_timeout)
+            self._stop = Shutdown.requested(now, self._limits.graceful_timeout)
             how = "at once" if event.at_once else "gracefully"
             self.journal.note("stop", now, f"the server was asked to stop {how}", {})
         if event.at_once:
@@ -251,7 +251,7 @@ class Pool:
         if self._is_leaving:
             return
         if self._stop is None:
-            self._stop = Stop(until=now + self._limits.graceful_timeout)
+            self._stop = Shutdown(until=now + self._limits.graceful_timeout)
             self.exit_status = exit_status  # A stop that was asked for stays one.
         self._stop.leave()
         self.journal.note("stop", now, why, {"exit_status": exit_status})

@@ -12,7 +12,7 @@ from prefork.core.generation import Generation, Members
 from prefork.core.journal import Journal
 from prefork.core.lifecycle import drain, retire
 from prefork.core.limits import PoolLimits
-from prefork.core.snapshot import Row, idle_slot, is_idle, least_busy_slot
+from prefork.core.snapshot import WorkerReport, idle_slot, is_idle, least_busy_slot
 from prefork.core.states import Cause, Phase, State, WorkerRecord
 
 
@@ -92,7 +92,7 @@ def to_replace(
 
 
 def to_retire(
-    live: Sequence[WorkerRecord], rows: Mapping[int, Row], capacity: int, target: int
+    live: Sequence[WorkerRecord], rows: Mapping[int, WorkerReport], capacity: int, target: int
 ) -> list[WorkerRecord]:
     """Return the worker that a pool of ``target`` can do without: an idle one.
 
@@ -110,7 +110,7 @@ def to_retire(
 
 def surplus(
     live: Sequence[WorkerRecord],
-    rows: Mapping[int, Row],
+    rows: Mapping[int, WorkerReport],
     allowed: int,
     outdated: Container[int] = (),
 ) -> list[WorkerRecord]:

@@ -47,16 +47,6 @@ def next_step(step: int) -> int:
     return min(step * 2, STEP_LIMIT)
 
 
-def idler_limit(mine: int) -> int:
-    """Return below how many units a peer is clearly better off with one more than a worker is.
-
-    For workers with an event loop, which all see a new connection: one that holds ``mine`` units
-    leaves it to a peer that holds nothing, when ``mine`` is two or more, or to one that holds at
-    least three less, and a sixteenth.
-    """
-    return max(mine - max(mine // 16 + 1, 2), min(mine - 1, 1), 0)
-
-
 class Scaling:
     """Keeps the target between the limits, and knows when the next look is due."""
 

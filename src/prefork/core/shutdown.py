@@ -22,7 +22,7 @@ class StopPhase(enum.Enum):
 
 
 @dataclass(slots=True)
-class Stop:
+class Shutdown:
     """The end that the server is coming to."""
 
     until: float  #: a process that is still here then is killed
@@ -32,7 +32,7 @@ class Stop:
     next_look: float | None = None
 
     @classmethod
-    def requested(cls, now: float, graceful_timeout: float) -> "Stop":
+    def requested(cls, now: float, graceful_timeout: float) -> "Shutdown":
         """Return the stop that was asked for now."""
         # Half of the time is left to the workers that then have to finish what they hold.
         return cls(until=now + graceful_timeout, empty_until=now + graceful_timeout / 2)

@@ -7,7 +7,7 @@ from prefork.core.states import Process, State, WorkerRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class WorkerReport:
     """What a worker reports of itself on the scoreboard.
 
     Connections and units are two things: an idle keep-alive connection is held, and nothing is
@@ -38,10 +38,10 @@ class Snapshot:
     """One look at everything: a row for each worker, and how many connections wait."""
 
     now: float
-    rows: Mapping[int, Row]
+    rows: Mapping[int, WorkerReport]
     queued: int | None = None  #: connections waiting at all listeners; None is unknown
 
-    def row(self, process: Process) -> Row | None:
+    def row(self, process: Process) -> WorkerReport | None:
         """Return the row of ``process``; None if there is none, as for a mold."""
         return self.rows.get(process) if isinstance(process, int) else None
 
@@ -96,7 +96,7 @@ def look_at(
     )
 
 
-def idle_slot(live: Iterable[WorkerRecord], rows: Mapping[int, Row]) -> int | None:
+def idle_slot(live: Iterable[WorkerRecord], rows: Mapping[int, WorkerReport]) -> int | None:
     """Return the slot of a ready worker that is known to have nothing in progress.
 
     Of several it is the one that holds fewest connections, then the highest.
@@ -105,7 +105,7 @@ def idle_slot(live: Iterable[WorkerRecord], rows: Mapping[int, Row]) -> int | No
     return min(idle, key=lambda slot: (rows[slot].connections, -slot), default=None)
 
 
-def least_busy_slot(live: Iterable[WorkerRecord], rows: Mapping[int, Row]) -> int | None:
+def least_busy_slot(live: Iterable[WorkerRecord], rows: Mapping[int, WorkerReport]) -> int | None:
     """Return the slot of the ready worker with fewest units in progress.
 
     Of several it is the one that holds fewest connections, then the highest.
@@ -118,7 +118,7 @@ def least_busy_slot(live: Iterable[WorkerRecord], rows: Mapping[int, Row]) -> in
     return -min(known)[2] if known else None
 
 
-def is_idle(record: WorkerRecord, rows: Mapping[int, Row]) -> bool:
+def is_idle(record: WorkerRecord, rows: Mapping[int, WorkerReport]) -> bool:
     """Return whether the worker is ready and known to have nothing in progress."""
     row = rows.get(record.slot)
     return record.state is State.READY and row is not None and row.is_idle

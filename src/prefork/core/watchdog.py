@@ -11,7 +11,7 @@ from prefork.core.generation import Members
 from prefork.core.journal import Journal
 from prefork.core.lifecycle import NUDGE_EVERY, advance, kill
 from prefork.core.limits import PoolLimits
-from prefork.core.snapshot import Row, Snapshot
+from prefork.core.snapshot import Snapshot, WorkerReport
 from prefork.core.states import Cause, Record, State, WorkerRecord
 
 #: Seconds that recording an incident may take; then the hung process is killed all the same.
@@ -78,7 +78,7 @@ class Suspicion:
     why: str
 
 
-def suspicion(record: Record, row: Row | None, limits: PoolLimits) -> Suspicion | None:
+def suspicion(record: Record, row: WorkerReport | None, limits: PoolLimits) -> Suspicion | None:
     """Return when the process will count as hung, as far as can be seen now.
 
     A worker that is busy is judged by its units: by ``busy_since`` while ``active`` is not 0.
@@ -116,7 +116,9 @@ def moments(record: Record, snapshot: Snapshot, limits: PoolLimits) -> list[floa
     return due
 
 
-def next_check(record: Record, row: Row | None, now: float, limits: PoolLimits) -> float | None:
+def next_check(
+    record: Record, row: WorkerReport | None, now: float, limits: PoolLimits
+) -> float | None:
     """Return when to look at the process again, so that no hang is seen too late.
 
     An idle worker can begin something right after this look, but nothing that it begins is
@@ -140,7 +142,7 @@ def kill_at(record: Record) -> float | None:
     return max(record.kill_at, record.extended_until)
 
 
-def has_left_without_limit(record: Record, row: Row | None) -> bool:
+def has_left_without_limit(record: Record, row: WorkerReport | None) -> bool:
     """Return whether a worker that may leave in its own time holds nothing that needs time.
 
     A drain is finished when neither a unit nor a connection is left.
@@ -150,7 +152,7 @@ def has_left_without_limit(record: Record, row: Row | None) -> bool:
     return row is not None and row.leaving and row.is_empty
 
 
-def is_to_be_nudged(record: WorkerRecord, row: Row | None, now: float) -> bool:
+def is_to_be_nudged(record: WorkerRecord, row: WorkerReport | None, now: float) -> bool:
     """Return whether a draining worker is to be woken again: it has not acknowledged in time."""
     if row is not None and row.leaving:
         record.nudge_at = None
@@ -168,13 +170,13 @@ def _starting_since(record: Record) -> float | None:
     return record.since if record.state is State.STARTING else None
 
 
-def _busy_since(record: Record, row: Row | None) -> float | None:
+def _busy_since(record: Record, row: WorkerReport | None) -> float | None:
     if record.state is State.STARTING or row is None or not row.active:
         return None
     return row.busy_since
 
 
-def _stuck_since(record: Record, row: Row | None) -> float | None:
+def _stuck_since(record: Record, row: WorkerReport | None) -> float | None:
     if record.state is State.STARTING or row is None:
         return None
     return row.stuck_since

@@ -21,7 +21,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
+class TotalsView:
     """What has happened since the server started."""
 
     counts: Counts
@@ -62,7 +62,7 @@ class ServerView:
     minimum: int
     maximum: int
     target: int
-    totals: Totals
+    totals: TotalsView
     workers: tuple[WorkerView, ...]
 
 
@@ -78,7 +78,7 @@ def read_server(path: Path) -> ServerView:
 def server_view(scoreboard: Scoreboard) -> ServerView:
     """Return what ``scoreboard`` holds; raises ProtocolError when it describes no server."""
     header = scoreboard.header
-    totals = Totals(
+    totals = TotalsView(
         counts=_total(scoreboard),
         spawned=header.spawned,
         exited=header.exited,

@@ -108,6 +108,20 @@ class Worker(Protocol):
         """Await ``converse`` for each connection, in a task of its own of one event loop."""
 
 
+class Datagram(Protocol):
+    """What a worker takes from an address for datagrams, in the place of a connection."""
+
+    data: bytes
+    address: Any
+
+    @property
+    def sender(self) -> "socket.socket":
+        """The socket that answers are sent by."""
+
+    def reply(self, data: bytes) -> None:
+        """Send ``data`` to where this came from."""
+
+
 class Handler(Protocol):
     """A loaded target."""
 

@@ -1,18 +1,9 @@
 """The kind ``datagram``: a function is called with each datagram, and a way to answer it."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-from prefork.kinds.base import Handler, Kind, Shape, Worker
-
-
-class Datagram(Protocol):
-    """What a worker takes from an address for datagrams, in the place of a connection."""
-
-    data: bytes
-
-    def reply(self, data: bytes) -> None:
-        """Send ``data`` to where this came from."""
+from prefork.kinds.base import Datagram, Handler, Kind, Shape, Worker
 
 
 def serve(worker: Worker, handler: Handler) -> int:

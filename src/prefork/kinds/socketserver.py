@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from prefork.kinds.base import Handler, Kind, Shape, Traffic, Worker
+from prefork.kinds.base import Datagram, Handler, Kind, Shape, Traffic, Worker
 from prefork.kinds.targets.shape import derives_from
 
 if TYPE_CHECKING:
@@ -33,25 +33,11 @@ def request_handler(
         with suppress(OSError):
             connection.shutdown(SHUT_WR)
 
-    def handle_datagram(datagram: "Datagram", address: object) -> None:
+    def handle_datagram(datagram: Datagram, address: object) -> None:
         request: Any = (datagram.data, AnsweringSocket(datagram))
         handler(request, address, server)
 
     return handle_datagram if listener.type == SOCK_DGRAM else handle
-
-
-class Datagram(Protocol):
-    """What a worker takes from an address for datagrams, in the place of a connection."""
-
-    data: bytes
-    address: Any
-
-    @property
-    def sender(self) -> "socket.socket":
-        """The socket that answers are sent by."""
-
-    def reply(self, data: bytes) -> None:
-        """Send ``data`` to where this came from."""
 
 
 class AnsweringSocket:

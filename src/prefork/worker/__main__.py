@@ -7,13 +7,13 @@ from prefork.errors import HandlerError
 from prefork.ipc import messages
 from prefork.kinds.targets.finding import find, import_kinds
 from prefork.logs import log
-from prefork.worker.boot import Worker
+from prefork.worker.boot import WorkerProcess
 from prefork.worker.loading import failure
 from prefork.worker.resources import Resources, apply_settings, inheritance
 from prefork.worker.timeouts import no_default_timeout
 
 #: Seconds that the end waits for a slow reader of the log.
-LAST_WORDS = 1.0
+FLUSH_TIMEOUT = 1.0
 
 
 def main() -> int:
@@ -29,13 +29,13 @@ def main() -> int:
         channel.shutdown(socket.SHUT_WR)  # or Windows might reset it before it is read
         return 4
     with no_default_timeout():
-        worker = Worker(Resources(plan, arguments["slot"][0], channel, dump))
+        worker = WorkerProcess(Resources(plan, arguments["slot"][0], channel, dump))
     worker.channel.send(messages.Loaded())
     try:
         return worker.run(target)
     finally:
         worker.channel.finish()
-        log.current().finish(LAST_WORDS)
+        log.current().finish(FLUSH_TIMEOUT)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from prefork.errors import HandlerError
 from prefork.kinds.base import LoopConnection
-from prefork.kinds.targets.finding import Handler, Target
+from prefork.kinds.targets.finding import LoadedHandler, Target
 from prefork.logs import log
 from prefork.worker.connection import Connections, Step, preparation_limit
 from prefork.worker.context import ContextParts, WorkerContext
@@ -20,7 +20,7 @@ from prefork.worker.resources import Resources
 from prefork.worker.serving import serve, serve_threaded
 
 
-class Worker:
+class WorkerProcess:
     """A worker process, from its start to its end; its kind calls what is offered to kinds."""
 
     def __init__(self, resources: Resources, steps: Sequence[Step] = ()) -> None:
@@ -30,9 +30,9 @@ class Worker:
         self.channel = resources.channel
         self.listeners = resources.listeners
         self._steps = steps
-        self._handler: Handler
+        self._handler: LoadedHandler
 
-    def run(self, target: Target | Handler) -> int:
+    def run(self, target: Target | LoadedHandler) -> int:
         """Serve until it is time to leave; return the exit status.
 
         ``target`` is a handler if the mold has made it.
@@ -40,7 +40,7 @@ class Worker:
         try:
             self._handler = (
                 target
-                if isinstance(target, Handler)
+                if isinstance(target, LoadedHandler)
                 else made(target, self.plan, self.resources.datagrams)
             )
         except BaseException as error:  # noqa: BLE001 (the user's factory)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from prefork.errors import HandlerError, PreforkError, SettingsError
 from prefork.ipc.layout import Row
-from prefork.kinds.targets.finding import Handler, load
+from prefork.kinds.targets.finding import LoadedHandler, load
 from prefork.kinds.targets.fitting import check_addresses
 from prefork.logs import log
 from prefork.logs.log import LEVELS, Log
@@ -29,7 +29,7 @@ from prefork.worker.counters import SingleCounters
 from prefork.worker.serving import serve
 
 #: Seconds that the end waits for a slow reader of the log.
-LAST_WORDS: Final = 1.0
+FLUSH_TIMEOUT: Final = 1.0
 
 #: Windows ends us as soon as the console's thread is back from these.
 _LAST: Final = (Console.CLOSE, Console.LOGOFF, Console.SHUTDOWN)
@@ -114,7 +114,9 @@ def _serve(words: argparse.Namespace) -> int:
 class _Worker:
     """What this worker offers to the kind that it serves: one connection at a time."""
 
-    def __init__(self, listeners: Sequence[socket.socket], mutex: Mutex, handler: Handler) -> None:
+    def __init__(
+        self, listeners: Sequence[socket.socket], mutex: Mutex, handler: LoadedHandler
+    ) -> None:
         self.listeners = listeners
         self._mutex = mutex
         self._handler = handler
@@ -125,7 +127,7 @@ class _Worker:
         row = Row(memoryview(bytearray(Row.size)))  # nobody reads it
         gate = ForeignPeersGate(self.listeners, time_to_leave.stop, self._mutex)
         serve(gate, function, Connections(SingleCounters(row)))
-        log.current().finish(LAST_WORDS)
+        log.current().finish(FLUSH_TIMEOUT)
         time_to_leave.finish()
         return 0
 

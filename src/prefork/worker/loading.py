@@ -10,7 +10,7 @@ from typing import Final
 from prefork.errors import HandlerError
 from prefork.ipc import messages
 from prefork.ipc.plan import Plan
-from prefork.kinds.targets.finding import Handler, Target
+from prefork.kinds.targets.finding import LoadedHandler, Target
 from prefork.kinds.targets.fitting import check_accept, check_addresses
 
 _NOT_THE_USERS: Final = (
@@ -20,7 +20,7 @@ _NOT_THE_USERS: Final = (
 )
 
 
-def made(target: Target, plan: Plan, datagrams: Collection[bool]) -> Handler:
+def made(target: Target, plan: Plan, datagrams: Collection[bool]) -> LoadedHandler:
     """Return the handler of ``target``, with what its kind needs imported.
 
     ``datagrams`` is, for each listener, whether it is one for datagrams.
@@ -40,7 +40,7 @@ def made(target: Target, plan: Plan, datagrams: Collection[bool]) -> Handler:
     return handler
 
 
-def ready(handler: Handler, plan: Plan) -> messages.Ready:
+def ready(handler: LoadedHandler, plan: Plan) -> messages.Ready:
     """Return what to send once ``handler`` can be served."""
     kind = handler.kind
     capacity = kind.units_at_once(plan.settings)

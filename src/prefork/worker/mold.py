@@ -21,14 +21,14 @@ from prefork.errors import HandlerError
 from prefork.ipc import messages
 from prefork.ipc.plan import Plan
 from prefork.ipc.scoreboard import Scoreboard
-from prefork.kinds.targets.finding import Handler, Target, find, import_kinds
+from prefork.kinds.targets.finding import LoadedHandler, Target, find, import_kinds
 from prefork.logs import log
 from prefork.platform.linux import signal_on_parents_death, thread_count
 from prefork.platform.posix.descriptors import receive
 from prefork.platform.posix.signals import NUDGE
 from prefork.platform.title import show_as
 from prefork.worker.accept.listeners import are_datagram
-from prefork.worker.boot import Worker, finish
+from prefork.worker.boot import WorkerProcess, finish
 from prefork.worker.environment import apply_settings
 from prefork.worker.loading import failure, made, ready
 from prefork.worker.posix_resources import Resources, inheritance
@@ -41,14 +41,14 @@ _ALL_SIGNALS: Final = signal.valid_signals()
 _NUDGE_EVERY: Final = 0.05
 
 
-class Mold:
+class MoldProcess:
     """Forks workers that all hold what this process has loaded."""
 
     def __init__(
         self,
         plan: Plan,
         orders: socket.socket,
-        target: Target | Handler,
+        target: Target | LoadedHandler,
         default_timeout: float | None,
     ) -> None:
         self.default_timeout = default_timeout  #: of sockets, as the user's code has set it
@@ -152,7 +152,7 @@ class Mold:
         try:
             sock = socket.socket(fileno=channel)
             resources = Resources(self.plan, order.slot, sock, dump, self._scoreboard)
-            worker = Worker(resources)
+            worker = WorkerProcess(resources)
             socket.setdefaulttimeout(self.default_timeout)
             status = worker.run(self.target)
         except BaseException as error:  # noqa: BLE001 (a child never comes back)
@@ -212,7 +212,7 @@ def serve_orders(arguments: Mapping[str, Sequence[int]]) -> int:
     orders.send(messages.encode(answer))
     signal_on_parents_death(0)  # from here on we see the end of the channel
     with no_default_timeout() as users:
-        mold = Mold(plan, orders, handler or target, users)
+        mold = MoldProcess(plan, orders, handler or target, users)
         mold.serve()
         mold.see_workers_leave()
     return 0

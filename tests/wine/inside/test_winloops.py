@@ -16,7 +16,7 @@ from prefork.errors import HandlerError
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.kinds import kind_named
 from prefork.kinds.event_loop.choice import SELECTABLE
-from prefork.kinds.targets.finding import Handler
+from prefork.kinds.targets.finding import LoadedHandler
 from prefork.logs import log
 from prefork.platform.windows.files import memory_file
 from prefork.worker.loop.windows_loops import loop_factory
@@ -39,8 +39,8 @@ class Echo(asyncio.Protocol):
 
 
 HANDLERS = {
-    "asyncio": Handler(echo, kind_named("asyncio"), "echo"),
-    "protocol": Handler(Echo, kind_named("protocol"), "Echo"),
+    "asyncio": LoadedHandler(echo, kind_named("asyncio"), "echo"),
+    "protocol": LoadedHandler(Echo, kind_named("protocol"), "Echo"),
 }
 
 
@@ -147,7 +147,7 @@ async def test_who_comes_next_does_not_wait_behind_a_first_request(world):
 
     for _ in range(5):
         world.client().sendall(b"x")
-    worker = world.worker(handler=Handler(handle, kind_named("asyncio"), "handle"))
+    worker = world.worker(handler=LoadedHandler(handle, kind_named("asyncio"), "handle"))
     await until(lambda: worker.row.handled == 5)
 
     assert [0] * 5 == seen

@@ -24,7 +24,7 @@ ATTRIBUTES: Final = ("app", "application", "handle", "main")
 
 
 @dataclass(frozen=True, slots=True)
-class Handler:
+class LoadedHandler:
     """A loaded target."""
 
     target: Any  #: the function or class of the user
@@ -39,7 +39,7 @@ class Target:
     attribute: Any
     name: str
 
-    def handler(self, *, factory: bool, kind: str) -> Handler:
+    def handler(self, *, factory: bool, kind: str) -> LoadedHandler:
         """Call the factory, if it is one, and detect the kind, or check the one given.
 
         Raises HandlerError when it is of no kind or not of that one, and whatever the factory
@@ -50,10 +50,10 @@ class Target:
                 f"{self.name} is of the type {type(self.attribute).__name__} and is no factory"
             )
         target = self.attribute() if factory else self.attribute
-        return Handler(target, kind_of(target, self.name, kind), self.name)
+        return LoadedHandler(target, kind_of(target, self.name, kind), self.name)
 
 
-def load(target: str, *, factory: bool = False, kind: str = "auto") -> Handler:
+def load(target: str, *, factory: bool = False, kind: str = "auto") -> LoadedHandler:
     """Import ``target``, call its factory if it is one, and detect its kind.
 
     Raises HandlerError, with the original exception as its cause, when that is not possible.

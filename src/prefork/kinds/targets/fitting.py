@@ -4,10 +4,10 @@ from collections.abc import Collection
 
 from prefork.errors import HandlerError
 from prefork.kinds import HERE
-from prefork.kinds.targets.finding import Handler
+from prefork.kinds.targets.finding import LoadedHandler
 
 
-def check_accept(handler: Handler, accept: str, platform: str = HERE) -> None:
+def check_accept(handler: LoadedHandler, accept: str, platform: str = HERE) -> None:
     """Raise HandlerError when ``handler`` cannot wait for connections as ``accept`` asks."""
     kind = handler.kind
     if accept != "auto" and accept not in kind.possible_accepts(platform):
@@ -18,7 +18,7 @@ def check_accept(handler: Handler, accept: str, platform: str = HERE) -> None:
         )
 
 
-def check_addresses(handler: Handler, datagrams: Collection[bool]) -> None:
+def check_addresses(handler: LoadedHandler, datagrams: Collection[bool]) -> None:
     """Raise HandlerError when ``handler`` does not serve what its addresses are for.
 
     ``datagrams`` is, for each address, whether it is one for datagrams.

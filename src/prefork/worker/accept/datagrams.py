@@ -24,7 +24,7 @@ class Answering(Protocol):
         """Send ``data`` to ``address``, from where ``source`` says; wait for room to do so."""
 
 
-class Datagram:
+class ReceivedDatagram:
     """A datagram that was taken, and the way to answer it; in the place of a connection."""
 
     __slots__ = ("_listener", "_source", "address", "data")
@@ -62,10 +62,10 @@ class Datagram:
         self._listener = None
 
 
-def datagram_handler(handler: DatagramHandler) -> Callable[[Datagram, Any], object]:
+def datagram_handler(handler: DatagramHandler) -> Callable[[ReceivedDatagram, Any], object]:
     """Return ``handler(data, address, reply)`` as a function of what a gate lets in."""
 
-    def handle(datagram: Datagram, address: Any) -> object:
+    def handle(datagram: ReceivedDatagram, address: Any) -> object:
         return handler(datagram.data, address, datagram.reply)
 
     return handle

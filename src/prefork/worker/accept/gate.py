@@ -14,7 +14,7 @@ from prefork.logs import log
 #: Seconds until the next try when the system has no descriptor or memory for a connection.
 EXHAUSTED_PAUSE: Final = 0.1
 
-#: A connection, or a ``datagram.Datagram`` in its place, and the client's address.
+#: A connection, or a ``datagrams.ReceivedDatagram`` in its place, and the client's address.
 Accepted = tuple[Any, Any]
 
 

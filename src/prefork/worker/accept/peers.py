@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from prefork.core.scaling import idler_limit
+from prefork.core.balance import idler_limit
 from prefork.ipc.layout import Header, Record, Row
 from prefork.ipc.scoreboard import Scoreboard
 

@@ -13,7 +13,7 @@ from prefork.logs import log
 from prefork.sockets.binding import is_wildcard
 from prefork.sockets.listeners import peer_text
 from prefork.sockets.posix import IP_PKTINFO
-from prefork.worker.accept.datagrams import LONGEST_UDP, Ancillary, Datagram
+from prefork.worker.accept.datagrams import LONGEST_UDP, Ancillary, ReceivedDatagram
 from prefork.worker.accept.listeners import InheritedListener, ScreenedListener, are_datagram
 
 #: By family: level and type of the message with the address that a datagram was sent to.
@@ -42,7 +42,7 @@ class DatagramListener(InheritedListener):
         self._flags = socket.MSG_TRUNC | (0 if wait else socket.MSG_DONTWAIT)
         self._any = is_wildcard(self)
 
-    def accept(self) -> tuple[Datagram, Any]:  # type: ignore[override]  # for connections
+    def accept(self) -> tuple[ReceivedDatagram, Any]:  # type: ignore[override]  # for connections
         """Take a datagram; return it and the address of who sent it.
 
         Blocks until one is there, unless the gate waits elsewhere: then BlockingIOError is raised.
@@ -55,7 +55,7 @@ class DatagramListener(InheritedListener):
             else:
                 size, address = self.recvfrom_into(self._room, 0, self._flags)
             if size <= len(self._room):
-                return Datagram(self, self._room[:size], address, source), address
+                return ReceivedDatagram(self, self._room[:size], address, source), address
             log.current().warning(
                 "datagram dropped", pid=os.getpid(), peer=peer_text(address), size=size
             )

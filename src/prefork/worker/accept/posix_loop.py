@@ -29,7 +29,7 @@ from prefork.worker.loop.posix_loops import epoll_of
 from prefork.worker.posix_channel import PosixChannel
 
 
-class Watch:
+class ListenerWatch:
     """A listener in the loop's epoll: exclusive, and moved to the queue's end when we like.
 
     The loop registers it once and goes on believing that it is there; what ``pause`` and
@@ -100,7 +100,7 @@ class LoopGate:
         self._channel = channel
         self._peers = peers
         self._counters = counters
-        self._watches: dict[socket.socket, Watch] = {}
+        self._watches: dict[socket.socket, ListenerWatch] = {}
         self._back: asyncio.TimerHandle | None = None  #: when we join the queue again
         self._fresh: set[int] = set()  #: connections that have not had their first turn
         self._watched: tuple[int, ...] = ()  #: descriptors of the channel that we watch
@@ -115,7 +115,7 @@ class LoopGate:
         self._limit = limit
         epoll = epoll_of(self._loop)
         for listener in self._listeners:
-            self._watches[listener] = Watch(self._loop, epoll, listener, self._on_arrival)
+            self._watches[listener] = ListenerWatch(self._loop, epoll, listener, self._on_arrival)
         self._watched = self._channel.descriptors
         for fd in self._watched:
             self._loop.add_reader(fd, self._read_channel)
@@ -200,7 +200,7 @@ class LoopGate:
         self._pause()
         self._fresh.add(self._take(connection, address))
 
-    def _after_failure(self, error: OSError, watch: Watch) -> None:
+    def _after_failure(self, error: OSError, watch: ListenerWatch) -> None:
         if error.errno == errno.EINVAL:
             # Shut down by a stop that is under way; it would go on waking us.
             watch.broken = True

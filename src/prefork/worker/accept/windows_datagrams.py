@@ -13,7 +13,7 @@ import socket
 from typing import Any
 
 from prefork.logs import log
-from prefork.worker.accept.datagrams import LONGEST_UDP, Ancillary, Datagram
+from prefork.worker.accept.datagrams import LONGEST_UDP, Ancillary, ReceivedDatagram
 
 
 class DatagramListener(socket.socket):
@@ -28,7 +28,7 @@ class DatagramListener(socket.socket):
         """The socket that answers are sent by."""
         return self
 
-    def accept(self) -> tuple[Datagram, Any]:  # type: ignore[override]  # for connections
+    def accept(self) -> tuple[ReceivedDatagram, Any]:  # type: ignore[override]  # for connections
         """Take a datagram; return it and the address of who sent it.
 
         Raises BlockingIOError when there is none.
@@ -48,7 +48,7 @@ class DatagramListener(socket.socket):
                     "datagram dropped", pid=os.getpid(), peer="", size=LONGEST_UDP + 1
                 )
                 continue
-            return Datagram(self, bytes(self._room[:size]), address, []), address
+            return ReceivedDatagram(self, bytes(self._room[:size]), address, []), address
 
     def answer(self, data: bytes, address: Any, source: Ancillary) -> None:
         """Send ``data`` to ``address``; wait for room to do so."""
