@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 
 class PreforkError(Exception):
-    """Anything prefork can say went wrong; ``str()`` is a sentence for the user."""
+    """Anything that prefork can report to have gone wrong; ``str()`` is a sentence for the user."""
 
 
 class SettingsError(PreforkError):

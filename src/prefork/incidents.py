@@ -108,7 +108,7 @@ def guilty_frame(stacks: str) -> str | None:
     """Return where the user's code stands, as ``function (file:line)``; None if nowhere.
 
     That is the innermost frame outside the standard library and prefork: a wait deep in
-    ``threading`` names nobody.  The main thread comes first, unless the work is in others.
+    ``threading`` explains nothing.  The main thread comes first, unless the work is in others.
     """
     sections = stacks.split("\n\n")
     sections.sort(key=lambda section: not section.startswith("Current thread"))

@@ -64,7 +64,7 @@ def _listener(listener: ListenerDescription, queue: Queue | None) -> dict[str, A
     return {
         "address": listener.address,
         "queued": None if queue is None else queue.depth,
-        # An adopted socket listens with what its owner set, not with what our settings say.
+        # An adopted socket listens with what its owner set, not as our settings ask for.
         "backlog": listener.backlog if queue is None else queue.limit,
     }
 

@@ -86,7 +86,7 @@ class ScoreboardWriter:
         return self._records[slot]
 
     def publish(self, pool: Pool) -> None:
-        """Write the pool's state for everybody to read."""
+        """Write the pool's state for all processes to read."""
         scaling, header = pool.limits.scaling, self.scoreboard.header
         header.state = str(pool.state)
         header.generation = pool.generation

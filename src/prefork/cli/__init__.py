@@ -32,7 +32,7 @@ COMMANDS: Final = {
 _SERVERS: Final = frozenset({"serve", "exec", "echo"})
 _LATER: Final = frozenset({"reload", "top", "upgrade"})
 
-#: The first that fits; anything else prefork says went wrong is an internal error.
+#: The first that fits; any other PreforkError is an internal error.
 _EXIT_CODES: Final = (
     (SettingsError, 2),
     (HandlerError, 4),
@@ -42,7 +42,7 @@ _EXIT_CODES: Final = (
 )
 _INTERRUPTED: Final = 130  # what a shell makes of SIGINT
 
-#: What write(2) says when a file cannot take what is printed.
+#: How write(2) fails when a file cannot take what is printed.
 _UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -139,7 +139,7 @@ def _no_command(text: str) -> str:
 
 
 def _help() -> str:
-    rows = "".join(f"  {name:8}  {says}\n" for name, says in COMMANDS.items())
+    rows = "".join(f"  {name:8}  {summary}\n" for name, summary in COMMANDS.items())
     return (
         "usage: prefork COMMAND …\n\n"
         "Many processes on one socket, a dynamic pool, a parent that watches the workers.\n\n"

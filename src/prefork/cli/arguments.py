@@ -1,6 +1,6 @@
-"""Arguments as text: nothing is refused here at once, so that all mistakes can be told together.
+"""Arguments as text: nothing is refused at once, so that all mistakes are reported together.
 
-argparse stops at the first mistake it knows of; so it is told of none: every value is optional
+argparse stops at the first mistake it knows of; so it never sees one: every value is optional
 to it and a text, and what it does not know it hands back.
 """
 
@@ -28,7 +28,7 @@ class Line(Struct):
     problems: list[str] = field(default_factory=list)
 
     def has(self, dest: str) -> bool:
-        """Tell whether the flag was given."""
+        """Return whether the flag was given."""
         return any(kept.dest == dest for kept in self.kept)
 
     def last(self, dest: str) -> str | None:
@@ -124,7 +124,7 @@ class Parser:
 
 
 class _Argparse(argparse.ArgumentParser):
-    """Says so when its help cannot be written; argparse itself keeps that to itself."""
+    """Fails when its help cannot be written; argparse itself ignores that."""
 
     def format_help(self) -> str:
         self.formatter_class = _Formatter

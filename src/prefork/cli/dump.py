@@ -48,7 +48,7 @@ def _text(worker: dict[str, Any]) -> str:
 
 
 def _thread(thread: dict[str, str]) -> str:
-    """Return what the kernel says of a thread of a program, whose own stacks nobody can have."""
+    """Return what the kernel reports of a thread of a program, whose own stacks cannot be read."""
     name = ascii(thread.get("comm", "?"))[1:-1]
     facts = ", ".join(f"{key} {thread[key]}" for key in _FACTS if key in thread)
     stack = "".join(f"\n    {line}" for line in thread.get("stack", "").splitlines())

@@ -78,7 +78,7 @@ def about(flag: str, known: Iterable[str]) -> str:
 
 
 def expects_value(flag: str, ours: Mapping[str, bool]) -> bool | None:
-    """Tell whether a value follows ``flag``, which is none of ``ours``; None is "perhaps"."""
+    """Return whether a value follows ``flag``, which is none of ``ours``; None is "perhaps"."""
     if flag in FOREIGN:
         return FOREIGN[flag].takes_value
     guess = similar(flag, ours)

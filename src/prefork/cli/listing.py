@@ -61,8 +61,8 @@ def _workers(workers: list[dict[str, Any]]) -> Iterator[Sequence[str]]:
 
 
 def _printable(text: str) -> str:
-    """Return what a program says of itself without what could move a terminal's cursor."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    """Return what a program reports of itself, without what could move a terminal's cursor."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _table(rows: list[Sequence[str]]) -> Iterator[str]:

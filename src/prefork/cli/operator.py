@@ -1,4 +1,4 @@
-"""What the operator commands have in common: their flags, and which server they speak to."""
+"""What the operator commands have in common: their flags, and which server they connect to."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -22,9 +22,9 @@ _FORMS: Final = (
 )
 
 
-def operator_parser(command: str, usage: str, says: str) -> Parser:
+def operator_parser(command: str, usage: str, summary: str) -> Parser:
     """Return a parser with the flags that every operator command takes."""
-    parser = Parser(command, usage, says)
+    parser = Parser(command, usage, summary)
     parser.add("name", "--name", "-n", metavar="NAME", help="the server (default: the only one)")
     parser.add("control", "--control", metavar="ADDRESS", help="its control socket instead")
     parser.add("json", "--json", help="print JSON")
@@ -115,7 +115,7 @@ def _secret_of(address: Address) -> Path | None:
 
 
 def _secrets() -> Iterator[Path]:
-    """Yield the files that may hold tokens, in directories where nobody else can put one."""
+    """Yield the files that may hold tokens, in directories where no other user can put one."""
     for directory in run_files.directories():
         with suppress(OSError):
             if run_files.is_private(directory):

@@ -13,16 +13,16 @@ from prefork.settings.sources import Given
 
 #: Of uvicorn and hypercorn: together they make an address.
 _PLACES: Final = ("--host", "--port", "--uds", "--fd")
-#: What can only be said of programs.
+#: What is only for programs.
 OF_PROGRAMS: Final = ("ready-after", "stop-signal")
 _BIND: Final = "tcp://127.0.0.1:8000"
 
 
 def server_parser(
-    command: str, usage: str, says: str, *, without: tuple[str, ...] = OF_PROGRAMS
+    command: str, usage: str, summary: str, *, without: tuple[str, ...] = OF_PROGRAMS
 ) -> Parser:
     """Return a parser of all settings but those named in ``without``."""
-    parser = Parser(command, usage, says)
+    parser = Parser(command, usage, summary)
     parser.add(
         "config",
         "--config",
@@ -53,7 +53,7 @@ def resolved(
     pinned: Mapping[str, str] | None = None,
     defaults: Mapping[str, str] | None = None,
 ) -> Resolved:
-    """Return the settings of ``line`` and all other sources; ``pinned`` ones nobody can change.
+    """Return the settings of ``line`` and all other sources; ``pinned`` ones cannot be changed.
 
     Raises SettingsError with all mistakes.
     """
@@ -71,7 +71,7 @@ def resolved(
 
 
 def _given(line: Line, place: str) -> dict[str, Given]:
-    """Return what the flags say; ``place`` completes a --host or --port that stands alone."""
+    """Return what the flags set; ``place`` completes a --host or --port that stands alone."""
     found: dict[str, Given] = {}
     by_name = {option.name: option for option in OPTIONS}
     for kept in line.kept:

@@ -40,7 +40,7 @@ Outermost = Callable[[Callable[[], int]], int]
 
 
 def start(command: str, argv: Sequence[str], outermost: Outermost) -> int:
-    """Serve as ``argv`` of ``command`` says; return the exit code."""
+    """Serve as ``argv`` of ``command`` asks for; return the exit code."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, the children could not be waited for
     if not sys.flags.safe_path:
         del sys.path[0]  # as -P does: the directory is the user's, and its select.py not ours

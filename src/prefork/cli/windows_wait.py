@@ -27,7 +27,7 @@ def until_gone(pid: int, limit: float) -> Iterator[None]:
     """Leave the block only when the process ``pid`` is gone, or ``limit`` seconds after it."""
     try:
         process = Handle(checked(_OpenProcess(_SYNCHRONIZE, False, pid)))
-    except OSError:  # gone already, or somebody else's
+    except OSError:  # gone already, or another user's
         yield
         return
     with process:

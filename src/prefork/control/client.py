@@ -89,7 +89,7 @@ class Control:
         return line
 
     def _complaint(self, command: str, error: OSError | ValueError) -> str:
-        # Who tells a wrong token is not answered, but cut off.
+        # A client with a wrong token gets no answer: its connection is closed.
         cut_off = isinstance(error, ConnectionError) and not self._is_answered
         if cut_off and self._secret is not None:
             return f"the server at {self.address} refused the token in {self._secret}, or is going"

@@ -160,7 +160,7 @@ class ControlServer:
 
 
 class Client:
-    """An operator's connection; a stranger's until it has told the secret, if there is one."""
+    """An operator's connection; not to be trusted until it has sent the secret, if there is one."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class Client:
         self._connection = connection
         self._selector = selector
         self._server = server
-        self._secret = secret  # None once it has been told
+        self._secret = secret  # None once it has been sent
         self._lines = Lines()
         self._received = 0
         self._unsent = b""

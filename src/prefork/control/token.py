@@ -38,7 +38,7 @@ class Secret(msgspec.Struct, frozen=True):
     def write(self, path: Path) -> None:
         """Put it at ``path``, whole and for its owner only from the first moment; raises OSError.
 
-        On Windows the mode says nothing: there the file is its owner's because its directory is.
+        On Windows the mode means nothing: there the file is its owner's because its directory is.
         """
         new = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         try:

@@ -1,4 +1,4 @@
-"""The Unix socket, where the system itself tells who an operator is."""
+"""The Unix socket, where the system itself knows which user an operator is."""
 
 import os
 import socket

@@ -68,7 +68,7 @@ class Pool:
         self._give_up_if_hopeless(now)
         if self._stop is not None:
             actions += self._stop.orders(members, now, limits)
-        # At the end, so that whoever was killed above has a successor at once.
+        # At the end, so that a worker that was killed above has a successor at once.
         actions += self._start(now)
         members.forget_generations()
         self._running = self._running or members.could_serve(self.target)

@@ -26,7 +26,7 @@ class Header(Area, words=128):
 
     __slots__ = ()
 
-    magic = Number("tells the file from any other, and the layout from others")
+    magic = Number("distinguishes the file from any other, and the layout from others")
     pid = Number("the arbiter's process id")
     state = Choice(
         "of the server", "", "starting", "running", "stopping", "reloading", "stopped"
@@ -52,7 +52,7 @@ class Record(Area, words=16):
     __slots__ = ()
 
     pid = Number("process id; 0 until the system has given one")
-    generation = Number("that the worker was born with")
+    generation = Number("that the worker was started with")
     state = Choice(
         "of the worker; empty when there is none", "", "starting", "ready", "draining", "killed"
     )  # fmt: skip

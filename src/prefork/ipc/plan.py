@@ -1,4 +1,4 @@
-"""What the arbiter tells a child at its start, beside the descriptors it inherits."""
+"""What the arbiter gives a child at its start, beside the descriptors it inherits."""
 
 import mmap
 from typing import Final
@@ -16,7 +16,7 @@ class Plan(msgspec.Struct, frozen=True):
     accept: str
     # What children inherit: descriptors; on Windows handles.
     listeners: tuple[int, ...]
-    adopted: tuple[int, ...]  #: those listeners that live on with somebody else
+    adopted: tuple[int, ...]  #: those listeners that stay open in another process after our end
     scoreboard: int  #: its file
     mutex: int | None  #: the accept mutex: a file to lock; on Windows one of its own kind
     arbiter: int  #: process id

@@ -76,7 +76,7 @@ def hold(fd: int) -> None:
 
 
 def is_held(fd: int) -> bool:
-    """Tell whether the process that called ``hold`` for this file lives."""
+    """Return whether the process that called ``hold`` for this file lives."""
     return is_byte_locked(fd, SIZE)
 
 

@@ -1,7 +1,7 @@
 """What can be served: the registry of kinds, which finds ours in this folder.
 
 A kind is a module here, of the same name, whose ``KIND`` declares everything that is known of it.
-Each is imported when somebody asks for it, not before: an arbiter asks for one, if any.
+Each is imported when it is first asked for: an arbiter asks for one, if any.
 """
 
 import os

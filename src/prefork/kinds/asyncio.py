@@ -44,7 +44,7 @@ def serve(worker: Worker, handler: Handler) -> int:
 async def _flushed(writer: "asyncio.StreamWriter", timeout: float | None) -> None:
     """Wait until the client has read what the handler has written.
 
-    A client that reads nothing within ``timeout`` is left: nobody else would ever end it.
+    A client that reads nothing within ``timeout`` is left: nothing else would ever end the wait.
     """
     import asyncio
 

@@ -60,10 +60,10 @@ class Shape(Protocol):
         """How many of them have no default."""
 
     def takes(self, count: int) -> bool:
-        """Tell whether a call with ``count`` positional arguments is possible."""
+        """Return whether a call with ``count`` positional arguments is possible."""
 
     def derives_from(self, module: str, name: str) -> bool:
-        """Tell whether it is a class with the base class ``name`` of ``module``."""
+        """Return whether it is a class with the base class ``name`` of ``module``."""
 
 
 class LoopConnection(Protocol):
@@ -85,7 +85,7 @@ class LoopConnection(Protocol):
         """Log ``error``, and count this connection as failed."""
 
     def is_over(self) -> bool:
-        """Tell whether the loop has been ended: who is cancelled from now on shall end."""
+        """Return whether the loop has been ended: a task that is cancelled then shall end."""
 
 
 class Worker(Protocol):

@@ -28,7 +28,7 @@ def serve(
 
     ``target`` is a text as on the command line, or a function or class that workers can
     import.  The keywords are the settings' names with ``_``, the values Python's or texts;
-    None is "not said".  Environment and file count as they do for the command line.
+    None is "not set".  Environment and file count as they do for the command line.
     In the main thread TERM, INT, QUIT, TTIN, TTOU and USR1 are passed on to the arbiter.
 
     Raises SettingsError with all mistakes, and HandlerError for a target that workers cannot

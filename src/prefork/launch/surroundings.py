@@ -1,4 +1,4 @@
-"""What settings depend on besides what the user says: this process, its machine and directory."""
+"""What settings depend on besides what the user sets: this process, its machine and directory."""
 
 import os
 import sys

@@ -15,7 +15,7 @@ _USUAL: Final = 0.01
 
 
 class Writer:
-    """Writes to a descriptor from a thread of its own: no pipe of Windows tells if it is full.
+    """Writes to a descriptor from a thread of its own: no pipe of Windows reports that it is full.
 
     A console or a file takes what it is given, and is written to at once.
     """

@@ -1,6 +1,6 @@
 """What the arbiter may ask of the system it runs on: the one list of it, for every system.
 
-Numbers that children inherit are descriptors, on Windows handles; ``system.number_of`` tells one
+Numbers that children inherit are descriptors, on Windows handles; ``system.number_of`` makes one
 from the other.  Names of signals are those of POSIX, everywhere.
 """
 
@@ -94,7 +94,7 @@ class Platform(Protocol):
     can_fork: bool  #: there are molds; otherwise ``spawn`` refuses one
     can_abort: bool  #: a program can be sent SIGABRT, on which many print their stacks
     wakes_one: bool  #: of several processes blocked in accept, a connection wakes one alone
-    #: A listener that does not block can be shared: each process is told of its clients.
+    #: A listener that does not block can be shared: each process learns of its clients.
     can_share_nonblocking: bool
     #: The loop can wait for a few hundred sockets only: leave out those that need not be read.
     few_sockets: bool
@@ -174,7 +174,7 @@ class Platform(Protocol):
         """Return what ``child`` has written to its dump file so far."""
 
     def kernel_state(self, child: Child) -> dict[str, str]:
-        """Return what the system says ``child`` is doing, as far as that may be read."""
+        """Return what ``child`` is doing, as far as the system lets us read that."""
 
     def thread_states(self, child: Child) -> list[dict[str, str]]:
         """Return the same for each of its threads, for a hundred at most."""

@@ -45,7 +45,7 @@ def thread_count() -> int:
 
 
 def kernel_state(pid: int) -> dict[str, str]:
-    """Return what the kernel says ``pid`` is doing: its state, wait channel and system call.
+    """Return what the process ``pid`` is doing: its state, wait channel and system call.
 
     Also works for a process that is stuck.  A fact that may not be read is left out.
     """
@@ -89,7 +89,7 @@ def resident_memory(pid: int) -> int | None:
 
 
 class OutOfMemoryKills:
-    """Tells whether the kernel killed something in our cgroup for want of memory.
+    """Knows whether the kernel killed something in our cgroup for want of memory.
 
     The counter is ``oom_kill`` of memory.events (cgroup v2) or memory.oom_control (v1).
     """

@@ -64,7 +64,7 @@ def tcp_queue(listener: socket.socket) -> int:
 def udp_queue(listener: socket.socket) -> int:
     """Return about how many datagrams wait at a UDP ``listener`` that we hold; 0 is exact.
 
-    From the memory that they take, and the length of the first: all the kernel tells.
+    From the memory that they take, and the length of the first: the kernel reports no more.
     """
     memory = _MEMINFO.unpack(listener.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[0]
     if not memory:

@@ -70,7 +70,7 @@ def _bound_internet(address: Address, backlog: int) -> tuple[socket.socket, Addr
     family, _, _, _, where = socket.getaddrinfo(
         address.host, address.port, type=kind, flags=socket.AI_PASSIVE
     )[0]
-    # With its protocol: asyncio looks at that, and Windows does not tell it afterwards.
+    # With its protocol: asyncio looks at that, and Windows does not report it afterwards.
     sock = socket.socket(family, kind, socket.IPPROTO_TCP if kind == socket.SOCK_STREAM else 0)
     try:
         if family == socket.AF_INET6:

@@ -39,9 +39,9 @@ class Listener:
         return system.inode(self.socket)
 
     def queued(self) -> int | None:
-        """Return how many connections or datagrams wait; None where the system cannot tell.
+        """Return how many connections or datagrams wait; None where the system does not know.
 
-        Windows only tells whether there are any; of datagrams it is an estimate.
+        Windows only knows whether there are any; of datagrams it is an estimate.
         """
         return system.queued(self.socket)
 
@@ -71,7 +71,7 @@ class Listener:
         self.socket.close()
 
     def _remove_path(self) -> bool:
-        """Remove the path that we bound; tell whether we bound one."""
+        """Remove the path that we bound; return whether we bound one."""
         path = Path(self.address.path)
         # Only if it is still ours: a successor may already have put its own there.
         if self._file is not None and file_identity(path) == self._file:
@@ -104,7 +104,7 @@ def peer_text(address: object) -> str:
 
 
 def file_identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells the file at ``path`` from any other; None if there is none."""
+    """Return what distinguishes the file at ``path`` from any other; None if there is none."""
     try:
         status = path.lstat()
     except OSError:

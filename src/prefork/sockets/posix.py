@@ -50,7 +50,7 @@ def remove_stale_socket(path: Path) -> None:
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        # A server whose backlog is full makes a non-blocking connect say EAGAIN, one for
+        # A server whose backlog is full makes a non-blocking connect fail with EAGAIN, one for
         # datagrams EPROTOTYPE: it lives.
         probe.setblocking(False)
         if probe.connect_ex(str(path)) != errno.ECONNREFUSED:

@@ -30,7 +30,7 @@ def bind_local(path: str, kind: socket.SocketKind) -> socket.socket:
 
 def claim(sock: socket.socket) -> None:
     """See to it that no other server binds the same address."""
-    # Here SO_REUSEADDR would let two servers bind one address, and nothing tells who gets what.
+    # Here SO_REUSEADDR would let two servers bind one address; which gets a client is undefined.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
 
 
@@ -81,7 +81,7 @@ def release(sock: socket.socket) -> None:
 
 
 def refuse_connections(listener: socket.socket) -> bool:
-    """Have Windows refuse who connects from now on; tell whether it does (SO_PAUSE_ACCEPT).
+    """Have Windows refuse connections from now on; return whether it does (SO_PAUSE_ACCEPT).
 
     Where it does not know of that, as Wine 8, only one connection can wait there from now on.
     """

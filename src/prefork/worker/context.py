@@ -45,7 +45,7 @@ class WorkerContext:
         self._is_ready = False
 
     def ready(self) -> None:
-        """Say that this worker is ready to serve; it counts as capacity from then on."""
+        """Report that this worker is ready to serve; it counts as capacity from then on."""
         if not self._is_ready:
             self._is_ready = True
             self._parts.report_ready()
@@ -61,7 +61,7 @@ class WorkerContext:
         """Yield one connection, or datagram, after another, taking turns with the other workers.
 
         A connection is in progress, and this worker busy, until the loop asks for the next; it
-        is then closed.  Ends when it is time to leave.  Says ``ready()`` if nobody has.
+        is then closed.  Ends when it is time to leave.  Calls ``ready()`` if that was not done.
         """
         self.ready()
         yield from self._parts.connections.taken_from(self._parts.gate)

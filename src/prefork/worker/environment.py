@@ -40,7 +40,7 @@ def apply_settings(plan: Plan) -> None:
     log.use(Log(settings.log_level, as_json=settings.log_format == "json"))
     for signum in _IGNORED:
         # The arbiter alone decides.  SIGHUP comes from the kernel when the arbiter has died and
-        # a sibling of our process group is stopped (setpgid(2)): who is busy still finishes.
+        # a process of our group is stopped (setpgid(2)): a busy worker still finishes.
         # A handler, not SIG_IGN, which programs started by the user's code would inherit.
         signal.signal(signum, _ignore)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

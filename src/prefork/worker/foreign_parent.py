@@ -52,7 +52,7 @@ class TimeToLeave:
             self._wait = RegisteredWait(self._parent.value, self._callback, 0)
 
     def finish(self) -> None:
-        """Say that nothing is left to be done."""
+        """Note that nothing is left to be done."""
         self._finished.set()
 
     def _on_console_event(self, event: int) -> None:
@@ -62,7 +62,7 @@ class TimeToLeave:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve as the command line says, or ``argv`` in its place; return the exit status."""
+    """Serve as the command line asks for, or ``argv`` in its place; return the exit status."""
     fill_standard_streams()
     words = _parser().parse_args(argv)
     try:
@@ -124,7 +124,7 @@ class _Worker:
     def serve_each(self, function: Callable[[Any, Any], object]) -> int:
         """Call ``function`` with each connection until it is time to leave."""
         time_to_leave = TimeToLeave()
-        row = Row(memoryview(bytearray(Row.size)))  # nobody reads it
+        row = Row(memoryview(bytearray(Row.size)))  # it is never read
         gate = ForeignPeersGate(self.listeners, time_to_leave.stop, self._mutex)
         serve(gate, function, Connections(SingleCounters(row)))
         log.current().finish(FLUSH_TIMEOUT)

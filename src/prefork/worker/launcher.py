@@ -1,4 +1,4 @@
-"""Becomes a program of somebody else's, with the listeners as its descriptors.
+"""Becomes the program that a worker is to run, with the listeners as its descriptors.
 
 Run as ``python -P -m prefork.worker.launcher --slot N …`` by the arbiter; the process stays, so
 the program is the arbiter's own child.  The channel closes by itself when the program begins.

@@ -25,7 +25,7 @@ def made(target: Target, plan: Plan, datagrams: Collection[bool]) -> LoadedHandl
 
     ``datagrams`` is, for each listener, whether it is one for datagrams.
 
-    Raises HandlerError if it cannot be served as ``plan`` says, and whatever a factory raises.
+    Raises HandlerError if it cannot be served as ``plan`` asks for, and whatever a factory raises.
     """
     settings = plan.settings
     handler = target.handler(factory=settings.factory, kind=settings.kind)

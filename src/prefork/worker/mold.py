@@ -219,7 +219,7 @@ def serve_orders(arguments: Mapping[str, Sequence[int]]) -> int:
 
 
 def _unsafe() -> str | None:
-    """Tell why this process should not be forked, if so: other threads' locks would be held."""
+    """Return why this process should not be forked, if so: other threads' locks would be held."""
     names = [thread.name for thread in threading.enumerate()][1:]
     if names:
         return f"importing the target started {len(names)} thread(s): {', '.join(names)}"

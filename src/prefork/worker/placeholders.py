@@ -38,7 +38,7 @@ def filled(argument: str, values: Values) -> str:
 
 
 def names_descriptors(arguments: Sequence[str]) -> bool:
-    """Tell whether some argument names a descriptor."""
+    """Return whether some argument names a descriptor."""
     found = (match for argument in arguments for match in _PLACEHOLDER.finditer(argument))
     return any(match["name"] in ("fd", None) for match in found)
 

@@ -23,7 +23,7 @@ class PosixChannel:
     listener.  The interrupted accept is repeated by Python and fails with EINVAL; one that has
     just succeeded keeps its connection, and the next one fails.  No exception is ever raised
     between accept's return and the moment the connection is owned.  A signal that comes just
-    before the system call does not interrupt it: the arbiter repeats it until the row says that
+    before the system call does not interrupt it: the arbiter repeats it until the row shows that
     we are leaving.
     """
 
@@ -49,7 +49,7 @@ class PosixChannel:
         """Have ``poll`` wake up when there is something to read, or when it is time to leave.
 
         The signal's handler may read it just before ``poll`` begins to wait, and then there is
-        nothing left to read: so the order to leave also fills a pipe, which nobody empties.
+        nothing left to read: so the order to leave also fills a pipe, which is never emptied.
         """
         poll.register(self.socket.fileno(), select.POLLIN)
         poll.register(self._leave_reader, select.POLLIN)
@@ -67,8 +67,8 @@ class PosixChannel:
         )
 
     def call(self, *, when_nudged: Callable[[], None], before_orphaned: Callable[[], None]) -> None:
-        """Have these called from the signal's handler: after each NUDGE, for a sibling may have
-        sent it, and before the listeners are let go of.
+        """Have these called from the signal's handler: after each NUDGE, for a peer may have
+        sent it, and before the listeners are closed.
         """
         self._when_nudged, self._before_orphaned = when_nudged, before_orphaned
 
@@ -77,14 +77,14 @@ class PosixChannel:
         self._when_nudged = self._before_orphaned = _nothing
 
     def close(self) -> None:
-        """Let go of everything; for processes that are none of the arbiter's."""
+        """Close everything; for processes that are none of the arbiter's."""
         self.socket.close()
         self._dead.close()
         os.close(self._leave_reader)
         os.close(self._leave_writer)
 
     def close_when_leaving(self, listener: socket.socket) -> None:
-        """Make ``listener`` deaf at the moment this worker is to leave."""
+        """Have ``listener`` accept nothing more from the moment this worker is to leave."""
         self.replace_when_leaving(listener.fileno(), self._dead.fileno())
 
     def close_when_orphaned(

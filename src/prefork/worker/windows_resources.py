@@ -113,7 +113,7 @@ class Resources:
     def _gate_needs(
         self,
     ) -> tuple[list[socket.socket], Event, Mutex, Quiesce]:
-        assert self.plan.mutex is not None  # nobody accepts without one here
+        assert self.plan.mutex is not None  # no worker accepts without one here
         os.set_handle_inheritable(self.plan.mutex, False)  # the user's code may start programs
         pairs = zip(self.plan.listeners, self.listeners, strict=True)
         ours = [listener for handle, listener in pairs if handle not in self.plan.adopted]

@@ -59,7 +59,7 @@ class NotifySocketReader:
 
     def _handle(self, notification: Notification) -> None:
         program = self._program
-        # The program itself may have become somebody else; the kernel vouches for its pid.
+        # The program itself may have become another user; the kernel vouches for its pid.
         if notification.sender not in self._senders and notification.pid != program.child.pid:
             self._warn("sender", f"it came from the user {notification.sender}")
             return

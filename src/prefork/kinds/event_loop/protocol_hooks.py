@@ -76,7 +76,7 @@ def _call(
     successor = protocol if transport is None else transport.get_protocol()
     if successor is not protocol:
         # It has handed its connection over.  A protocol that cannot be observed, as that of TLS,
-        # tells the one before it of the end.
+        # reports the end to the one before it.
         with suppress(AttributeError, TypeError):
             observe(successor, hooks)
 

@@ -130,7 +130,7 @@ def _module(name: str) -> ModuleType:
 
 
 def _is_part_of(missing: str | None, name: str) -> bool:
-    """Tell whether the module that was not found is the one asked for, or a package of it."""
+    """Return whether the module that was not found is the one asked for, or a package of it."""
     return missing is not None and (name == missing or name.startswith(f"{missing}."))
 
 

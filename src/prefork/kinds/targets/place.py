@@ -46,7 +46,7 @@ def _place_named(name: str) -> str:
 
 
 def _is_beside_script(module: ModuleType, file: str) -> bool:
-    """Tell whether a module is importable here only because the running script is beside it."""
+    """Return whether a module is importable here only because the running script is beside it."""
     directory = Path(file).resolve().parent
     # An empty text is the current directory, which is excluded anyway.
     is_first = bool(sys.path and sys.path[0]) and directory == Path(sys.path[0]).resolve()

@@ -22,7 +22,7 @@ class Parameters:
     needs_keyword: bool  #: cannot be called by position alone
 
     def take(self, count: int) -> bool:
-        """Tell whether a call with ``count`` positional arguments is possible."""
+        """Return whether a call with ``count`` positional arguments is possible."""
         enough = count >= self.required and not self.needs_keyword
         return enough and (self.any_number or count <= len(self.positional))
 
@@ -56,11 +56,11 @@ class TargetShape:
         )
 
     def takes(self, count: int) -> bool:
-        """Tell whether a call with ``count`` positional arguments is possible."""
+        """Return whether a call with ``count`` positional arguments is possible."""
         return self.parameters is not None and self.parameters.take(count)
 
     def derives_from(self, module: str, name: str) -> bool:
-        """Tell whether it is a class, or a partial of one, with that base class."""
+        """Return whether it is a class, or a partial of one, with that base class."""
         return derives_from(self.made, module, name)
 
     def _called(self) -> tuple[object, object]:
@@ -69,7 +69,7 @@ class TargetShape:
 
 
 def derives_from(target: object, module: str, name: str) -> bool:
-    """Tell whether ``target`` makes instances of the class ``name`` of ``module``.
+    """Return whether ``target`` makes instances of the class ``name`` of ``module``.
 
     By name, so that the module need not be imported for the question.
     """

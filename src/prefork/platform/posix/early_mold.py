@@ -38,7 +38,7 @@ class EarlyMold(Struct, frozen=True):
     channel: socket.socket  #: our end; does not block
 
     def adopt(self, words: Sequence[str], numbers: Sequence[int]) -> bool:
-        """Send what a mold gets on its command line and inherits; tell whether that was done."""
+        """Send what a mold gets on its command line and inherits; return whether that was done."""
         if len(numbers) > MOST_DESCRIPTORS or max(numbers) > HIGHEST_NUMBER:
             return False
         data = msgspec.json.encode(Adoption(tuple(words), tuple(numbers)))

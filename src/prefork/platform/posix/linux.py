@@ -40,11 +40,11 @@ class LinuxPlatform(PosixPlatform):
         return super().spawn(order)
 
     def kernel_state(self, child: Child) -> dict[str, str]:
-        """Return what /proc says of ``child``."""
+        """Return what /proc reports of ``child``."""
         return {} if child.pid is None else linux.kernel_state(child.pid)
 
     def thread_states(self, child: Child) -> list[dict[str, str]]:
-        """Return what /proc says of the threads of ``child``."""
+        """Return what /proc reports of the threads of ``child``."""
         return [] if child.pid is None else linux.thread_states(child.pid)
 
     def killed_for_memory(self) -> bool:

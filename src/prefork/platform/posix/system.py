@@ -111,7 +111,7 @@ def is_byte_locked(fd: int, position: int) -> bool:
 #: What opening a file of a name that another process has in use raises.
 IN_USE: Final = (FileExistsError, BlockingIOError)
 
-#: Operators can connect to a path, and the system tells who they are.
+#: Operators can connect to a path, and the system knows which user they are.
 HAS_UNIX_SOCKETS: Final = True
 
 

@@ -38,7 +38,7 @@ def function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
 
 
 def checked(result: Any) -> Any:
-    """Return ``result`` of a system call; raises OSError when it says that it failed."""
+    """Return ``result`` of a system call; raises OSError when it means that the call failed."""
     if not result:
         raise ctypes.WinError(ctypes.get_last_error())
     return result

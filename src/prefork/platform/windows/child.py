@@ -1,4 +1,4 @@
-"""What the arbiter holds of a process on Windows, and what its exit code says."""
+"""What the arbiter holds of a process on Windows, and what its exit code means."""
 
 from dataclasses import dataclass, field
 from typing import Final

@@ -32,7 +32,7 @@ def adopted_file(handle: int, *, append: bool = False) -> int:
 
 
 def content_of(fd: int) -> bytes:
-    """Return all that is in the file ``fd``, whose position stays where it is for everybody."""
+    """Return all that is in the file ``fd``, without a change of its position, which is shared."""
     if not os.fstat(fd).st_size:
         return b""
     with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as content:

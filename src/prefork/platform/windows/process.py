@@ -138,7 +138,7 @@ def _attributes(handles: Sequence[int], job: int) -> Iterator[Any]:
         _JOB_LIST: (wintypes.HANDLE * 1)(job),
     }
     size = ctypes.c_size_t()
-    _InitializeAttributes(None, len(wanted), 0, ctypes.byref(size))  # tells the size, and fails
+    _InitializeAttributes(None, len(wanted), 0, ctypes.byref(size))  # fills in the size, and fails
     attributes = ctypes.create_string_buffer(size.value)
     checked(_InitializeAttributes(attributes, len(wanted), 0, ctypes.byref(size)))
     try:
@@ -154,7 +154,7 @@ def interpreter() -> tuple[str, dict[str, str]]:
     """Return what to run for a Python like ours, and with which environment.
 
     In a virtual environment ``sys.executable`` starts the real interpreter as its child: we would
-    hold, and kill, the wrong process.  The variable tells the real one where it belongs.
+    hold, and kill, the wrong process.  By the variable the real one finds its environment.
     """
     base: str = getattr(sys, "_base_executable", sys.executable)
     if base == sys.executable:

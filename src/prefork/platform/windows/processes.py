@@ -149,7 +149,7 @@ class WindowsPlatform:
         raise AssertionError(f"{child} was not forked, but is to be process {pid}")
 
     def reap(self, refresh: Callable[[], None]) -> Iterator[Notice]:
-        """Yield a notice for each child that has ended.  Nobody announces any: no ``refresh``."""
+        """Yield a notice for each child that has ended.  No process is unknown: no ``refresh``."""
         del refresh
         while self._ended:
             child = self._running.pop(self._ended.popleft())
@@ -207,7 +207,7 @@ class WindowsPlatform:
         return content_of(child.dump)
 
     def kernel_state(self, child: Child) -> dict[str, str]:
-        """Return nothing: the system does not say what a process waits for."""
+        """Return nothing: the system does not report what a process waits for."""
         del child
         return {}
 

@@ -37,7 +37,7 @@ def adopted(handle: int, cls: type[socket.socket] = socket.socket) -> socket.soc
         if error.winerror != _WSAENOTSOCK:
             raise
     # Not socket.dup(): it also sets the time-out, which fails while the socket announces its
-    # clients to somebody.
+    # clients to any process.
     duplicate = _socket.dup(handle)
     Handle(handle).close()
     return cls(fileno=duplicate)

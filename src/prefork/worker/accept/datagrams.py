@@ -21,7 +21,7 @@ class Answering(Protocol):
         """The socket that answers are sent by."""
 
     def answer(self, data: bytes, address: Any, source: Ancillary) -> None:
-        """Send ``data`` to ``address``, from where ``source`` says; wait for room to do so."""
+        """Send ``data`` to ``address``, from the address in ``source``; wait for room to do so."""
 
 
 class ReceivedDatagram:

@@ -47,7 +47,7 @@ class ScreenedListener(InheritedListener):
 
 
 def are_datagram(fds: Iterable[int]) -> tuple[bool, ...]:
-    """Tell of each of the listeners ``fds`` whether it is for datagrams."""
+    """Return of each of the listeners ``fds`` whether it is for datagrams."""
     return tuple(_is_datagram(fd) for fd in fds)
 
 

@@ -28,17 +28,17 @@ class DatagramListener(InheritedListener):
     """A shared socket for datagrams whose ``accept`` takes one, so that every gate serves it.
 
     The socket itself is always in blocking mode, also where the gate must not block: then each
-    taking says so.  So an answer waits for room in a full buffer, under every gate.
+    receiving call asks for that.  So an answer waits for room in a full buffer, under every gate.
     """
 
     def __init__(self, fd: int, *, wait: bool) -> None:
         super().__init__(fileno=fd)
         # Answers go by a descriptor of their own: the other one leads to a dead socket as soon
-        # as this worker is to leave, and who is at work then may still answer.
+        # as this worker is to leave, and handlers at work then may still answer.
         self.sender = socket.socket(fileno=os.dup(fd))
         # Only what is touched takes memory, and there is room for the longest.
         self._room = mmap.mmap(-1, _longest(self.family), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        # MSG_TRUNC: the length is told even of a datagram that does not fit.
+        # MSG_TRUNC: the length is returned even of a datagram that does not fit.
         self._flags = socket.MSG_TRUNC | (0 if wait else socket.MSG_DONTWAIT)
         self._any = is_wildcard(self)
 
@@ -61,7 +61,7 @@ class DatagramListener(InheritedListener):
             )
 
     def answer(self, data: bytes, address: Any, source: Ancillary) -> None:
-        """Send ``data`` to ``address``, from where ``source`` says."""
+        """Send ``data`` to ``address``, from the address in ``source``."""
         if source:
             self.sender.sendmsg([data], source, 0, address)
         else:
@@ -86,7 +86,7 @@ class DatagramListener(InheritedListener):
     def _from(self, level: int, kind: int, value: bytes) -> Ancillary:
         if self.family == socket.AF_INET:
             # struct in_pktinfo: interface, our address, the destination.  The second also holds
-            # for a broadcast; the route tells the interface.
+            # for a broadcast; the route leads to the interface.
             return [(level, kind, bytes(4) + value[4:8] + bytes(4))]
         # struct in6_pktinfo: the destination, interface.  Nothing can come from a multicast
         # address; a link-local one is ours on its interface only.

@@ -2,7 +2,7 @@
 
 The listener is watched by the loop's own epoll, with EPOLLEXCLUSIVE, and registered anew after
 each accept: so a connection wakes one worker, the one that has waited longest.  (An epoll nested
-in the loop's does not help, and asyncio's and uvloop's own servers wake everybody; measured, see
+in the loop's does not help, and asyncio's and uvloop's own servers wake all workers; measured, see
 the decision record on accepting.)
 
 One connection is taken at a time: until it has had its first turn, the worker stays out of the
@@ -32,8 +32,8 @@ from prefork.worker.posix_channel import PosixChannel
 class ListenerWatch:
     """A listener in the loop's epoll: exclusive, and moved to the queue's end when we like.
 
-    The loop registers it once and goes on believing that it is there; what ``pause`` and
-    ``resume`` do to the epoll behind its back, no loop is ever asked to undo.
+    The loop registers it once and takes it for registered from then on; what ``pause`` and
+    ``resume`` do to the epoll directly, the loop is never asked to undo.
     """
 
     def __init__(
@@ -152,14 +152,14 @@ class LoopGate:
         if peer.asleep:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(peer.pid, NUDGE)
-        # Whatever becomes of it: if nobody has taken the connection by then, it is ours.
+        # Whatever becomes of it: if no peer has taken the connection by then, it is ours.
         self._come_back_in(PASS_PATIENCE)
 
     def _on_signal(self) -> None:
         self._loop.call_soon_threadsafe(self._on_nudge)
 
     def _on_nudge(self) -> None:
-        """Take what a peer leaves to us; or read the arbiter's order, who wakes us the same way."""
+        """Take what a peer leaves to us, or read the order to leave: both wake us the same way."""
         if self.left.done():
             return
         self._read_channel()
@@ -178,7 +178,7 @@ class LoopGate:
             self._leave()
 
     def _leave(self) -> None:
-        # A connection may have woken us, and nobody else, together with the order to leave.
+        # A connection may have woken this worker only, together with the order to leave.
         for listener in self._listeners:
             if self._counters.connections < self._limit and not self._channel.orphaned:
                 self._accept(listener)
@@ -230,7 +230,7 @@ class LoopGate:
             watch.pause()
 
     def _resume(self) -> None:
-        """Join the queue, if nothing speaks against it."""
+        """Join the queue, if there is room and time for a connection."""
         if self._fresh or self._back is not None or self._channel.leaving:
             return
         if self._counters.connections < self._limit:

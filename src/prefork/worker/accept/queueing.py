@@ -15,7 +15,7 @@ def better_placed(peers: Peers, active: int, *, leaving: bool, left_before: bool
     """Return the peer that shall take the next connection; None if we, with ``active``, shall.
 
     What was left to a peer before and still waits is ours: that peer had no room or no time.
-    And whoever leaves takes what has woken it: peers that do not seem to leave may be about to,
+    And a leaving worker takes what has woken it: peers that do not seem to leave may be about to,
     for at the server's end all do.
     """
     return None if leaving or left_before else peers.idler_than(active)

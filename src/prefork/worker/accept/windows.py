@@ -2,8 +2,8 @@
 
 Its two waits, for the mutex and for a connection, are also for the order to leave.  It takes a
 connection by a call that does not wait, so a worker that is ended while it is idle has taken none.
-An overlapped AcceptEx would be a system call less; but whoever is killed with one under way takes
-the next client along (seen under Wine 8).
+An overlapped AcceptEx would be a system call less; but a worker that is killed with one under
+way loses the next client (seen under Wine 8).
 """
 
 import select
@@ -21,11 +21,11 @@ _EXHAUSTED: Final = frozenset({10024, 10055, 8, 1450})
 #: WSAENOTSOCK, WSAEINVAL, WSAEOPNOTSUPP, ERROR_INVALID_HANDLE: there is no listener any more.
 _BROKEN: Final = frozenset({10038, 10022, 10045, 6})
 
-#: Seconds that who leaves waits for a last turn: a program of somebody else's may keep its own.
+#: Seconds that a leaving worker waits for the mutex: a foreign program may hold it for long.
 LAST_TURN: Final = 1.0
-#: So often it is tried to quiesce behind clients that come all the time.
+#: How often a worker tries to quiesce while clients keep coming.
 LAST_TURNS: Final = 50
-#: Seconds that the last one waits for a client behind whom it can quiesce.
+#: Seconds that the last worker waits for a client, right after which it can quiesce.
 LAST_CLIENT: Final = 0.02
 
 #: A listener, and what was taken from it: a connection's handle, or a datagram as it is.
@@ -41,7 +41,7 @@ class WindowsGate:
 
     A socket can announce its clients to one event only, of whichever process asked last, and
     all processes share the socket (WSAEventSelect, "shared sockets").  So its owner asks anew
-    before each wait, and nobody else does.
+    before each wait, and no other process does.
     """
 
     def __init__(
@@ -101,14 +101,14 @@ class WindowsGate:
         return None if taken is None else self._prepared(*taken)
 
     def _take_last(self) -> Taken | None:
-        """Take who still waits, and quiesce.
+        """Take the client that still waits, and quiesce.
 
-        While the only place in the queue is taken, all others wait a second until they ask again:
-        so the moment to quiesce unseen is right after somebody was let in.
+        While the only place in the queue is taken, all other clients wait a second until they try
+        again: so the moment to quiesce is right after a client was accepted.
         """
         quiesce = self._quiesce
         if quiesce is None or not quiesce.is_ours:
-            self._quiesce = None  # somebody else sees to it
+            self._quiesce = None  # another worker does it
             return None
         try:
             self._stop_blocking()
@@ -120,7 +120,7 @@ class WindowsGate:
         return taken
 
     def _restore(self) -> None:
-        """Do nothing: whoever else waits at these listeners does it as we do."""
+        """Do nothing: every process that waits at these listeners sets it as we do."""
 
     def _prepared(self, listener: socket.socket, what: int | Accepted) -> Accepted | None:
         """Return what was taken from ``listener`` as its handler gets it; None if it is gone.

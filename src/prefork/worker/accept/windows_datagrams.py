@@ -1,9 +1,9 @@
 """Takes datagrams from a shared socket, and answers them (Windows).
 
 A socket whose arrivals are announced (WSAEventSelect) never blocks, in none of the processes that
-share it, so whoever takes and answers waits elsewhere.  Python has no recvmsg on Windows: where an
-answer comes from is for the system to say, so a socket that is bound to all addresses may answer
-from another one than was asked.
+share it, so a worker that takes or answers waits by other means.  Python has no recvmsg on
+Windows: where an answer comes from is up to the system, so a socket that is bound to all addresses
+may answer from another one than was asked.
 """
 
 import errno
@@ -43,7 +43,7 @@ class DatagramListener(socket.socket):
                     continue  # an earlier answer was on its way for too long (ICMP, too)
                 if error.errno != errno.EMSGSIZE:
                     raise
-                # How long it was, and whose, the system does not tell.
+                # How long it was, and whose, is unknown.
                 log.current().warning(
                     "datagram dropped", pid=os.getpid(), peer="", size=LONGEST_UDP + 1
                 )
@@ -52,7 +52,7 @@ class DatagramListener(socket.socket):
 
     def answer(self, data: bytes, address: Any, source: Ancillary) -> None:
         """Send ``data`` to ``address``; wait for room to do so."""
-        assert not source  # nobody has told where a datagram was sent to
+        assert not source  # where a datagram was sent to is unknown
         self.sendto(data, address)
 
     def sendto(self, *data_flags_and_address: Any) -> int:

@@ -28,13 +28,13 @@ _LONG_TURN: Final = 0.02
 
 
 class PassedOn(Exception):  # noqa: N818  (no error: it ends a wait)
-    """The mutex has been given up, for another is to take the next connection."""
+    """The mutex has been given up, for another worker is to take the next connection."""
 
 
 class SharingGate(WindowsGate):
-    """The gate, at which who has the mutex may leave the next connection to others."""
+    """The gate at which the mutex's owner may leave the next connection to other workers."""
 
-    #: Called by whoever has the mutex, before it takes a connection; may raise PassedOn.
+    #: Called by the mutex's owner before it takes a connection; may raise PassedOn.
     before_taking: Callable[[], None]
 
     def _take_from(self, listeners: Iterable[socket.socket]) -> Taken | None:
@@ -100,7 +100,7 @@ class WindowsLoopGate:
         self._give_leave()
 
     def _give_leave(self) -> None:
-        """Let the thread take one connection, if nothing speaks against it."""
+        """Let the thread take one connection, if there is room and time for it."""
         if not self._has_leave and not self._fresh and self._counters.connections < self._limit:
             self._has_leave = True
             self._leave_given.set()
@@ -147,8 +147,8 @@ class WindowsLoopGate:
     def _pass_on(self) -> None:
         """Raise PassedOn if the next connection is better off elsewhere.
 
-        What has been left to a peer and is there still, is ours: nobody who waits for the mutex has
-        room.  But whatever comes to a loop that is stuck would wait until it goes on.
+        What has been left to a peer and is there still, is ours: no worker that waits for the mutex
+        has room.  But whatever comes to a loop that is stuck would wait until it goes on.
         """
         if self._is_stuck():
             raise PassedOn

@@ -1,9 +1,9 @@
 """Quiescing listeners from within a worker, at the server's end (Windows).
 
-When its last handle closes, whoever is queued at a listener is reset.  A system that can refuse
-clients before that (``sockets.windows``) leaves nothing to do here.  Otherwise the queue has been
-cut to one place (``listen(0)``), and a worker that finds it empty takes that place itself: from
-then on no client gets in, and each is refused when the listener closes.
+When its last handle closes, the connections queued at a listener are reset.  A system that can
+refuse clients before that (``sockets.windows``) leaves nothing to do here.  Otherwise the queue has
+been cut to one place (``listen(0)``), and a worker that finds it empty takes that place itself: from
+then on no client can connect, and each is refused when the listener closes.
 """
 
 import select
@@ -18,7 +18,7 @@ from prefork.sockets.windows import is_refusing
 
 #: Seconds for a connection to ourselves; it takes less than a hundredth of that.
 _PATIENCE: Final = 0.01
-_LEAVING, _SHUT = 1, 2  #: in a row's ``leaving``: who takes no more, and who has also quiesced
+_LEAVING, _SHUT = 1, 2  #: in a row's ``leaving``: it takes no more; it has quiesced, too
 _LIVING: Final = tuple(map(Record.state.number, ("starting", "ready", "draining")))
 
 
@@ -38,18 +38,19 @@ class Quiesce:
 
     @property
     def may_be_ours(self) -> bool:
-        """Whether the server ends, and nobody has quiesced yet."""
+        """Whether the server ends, and no worker has quiesced yet."""
         leaving = self._leaving[: len(self._scoreboard.used_slots)].tolist()
         ends = self._scoreboard.header.state == "stopping"
         return ends and _SHUT not in leaving and bool(self._listeners)
 
     @property
     def is_ours(self) -> bool:
-        """Whether also nobody else takes clients any more.
+        """Whether, in addition, no other worker takes clients any more.
 
-        Only the accept mutex's owner can know: then who is to leave takes no more turn.
+        Only the accept mutex's owner can know: then a worker that is to leave does not wait for
+        the mutex again.
         """
-        # Of two who look at the same time, each knows that the other one leaves.
+        # Of two that look at the same time, each sees that the other one leaves.
         self._leaving[self._slot] = _LEAVING
         if not self.may_be_ours:
             return False

@@ -13,7 +13,7 @@ from prefork.sockets.listeners import peer_text
 from prefork.worker.connection import Connections, report_failure
 
 #: Where asyncio's loop for Windows, at the end of a connection that the client has reset, raises
-#: what concerns nobody any more: the protocol knows of the end.
+#: an error that is of no use any more: the protocol knows of the end.
 _GONE: Final = "_ProactorBasePipeTransport._call_connection_lost"
 
 #: A kind's function: one connection, to its end.
@@ -21,7 +21,7 @@ Converse = Callable[[LoopConnection], Awaitable[object]]
 
 
 class AnyLoopGate(Protocol):
-    """What lets the connections in, and has to know what becomes of them."""
+    """What accepts the connections, and has to know what becomes of them."""
 
     def settled(self, key: int) -> None:
         """Note that a connection has had its first turn."""
@@ -41,7 +41,7 @@ class LoopConnections:
         timeout: float | None,
         is_over: Callable[[], bool],
     ) -> None:
-        """``is_over`` tells whether the loop has been ended: who is cancelled then shall end."""
+        """``is_over`` returns whether the loop has been ended: then a cancelled task shall end."""
         self.gate = gate
         self.timeout = timeout
         self.is_over = is_over
@@ -146,5 +146,5 @@ class _Connection:
         report_failure(error, self.address)
 
     def is_over(self) -> bool:
-        """Tell whether the loop has been ended: who is cancelled from now on shall end."""
+        """Return whether the loop has been ended: a task that is cancelled then shall end."""
         return self._all.is_over()

@@ -47,7 +47,7 @@ def epoll_of(loop: asyncio.AbstractEventLoop) -> "select.epoll | None":
 def _beating(
     loop: asyncio.AbstractEventLoop, row: Row, timeout: float
 ) -> asyncio.AbstractEventLoop:
-    """Have ``loop``, into whose turns nobody can look, enter now and then that it goes round.
+    """Have ``loop``, whose turns cannot be seen, write to the row now and then that it goes round.
 
     The row holds when the next beat is due: from then on it has been silent.
     """
