@@ -1,7 +1,10 @@
 """The arbiter as a whole, in one process: start, death, hang, giving up, scaling, stop."""
 
 import json
+import socket
+from dataclasses import replace
 
+import msgspec
 import pytest
 
 from prefork.core.events import ReloadRequested
@@ -320,8 +323,9 @@ def test_a_stop_at_once_kills(arbiter):
 
 
 def plan_of(process):
-    """Return the plan that ``process``, started by an interpreter of its own, gets."""
-    words = process.order.arguments
+    """Return the plan that ``process``, which was not forked, gets."""
+    order = process.order
+    words = order.arguments if isinstance(order, SpawnOrder) else order.argv
     return read_plan(int(words[words.index("--plan") + 1]))
 
 
@@ -395,3 +399,35 @@ def test_a_generation_that_cannot_be_loaded_is_rolled_back(arbiter, fork):
     world.run_for(60)
 
     assert {each.child.generation for each in world.platform.living()} in ({2}, {3})
+
+
+class ForeignProgram(Script):
+    """Replaces the launcher at once, and reports nothing."""
+
+    def start(self, process):
+        process.theirs.shutdown(socket.SHUT_WR)
+
+
+def test_programs_are_run_and_ended_as_the_settings_of_their_generation_ask_for(arbiter):
+    """
+    A new generation may have another plan, and another signal that ends its programs.
+    """
+    limits = fixed(2, ready_after=0.5)
+    world = arbiter(limits, lambda order: ForeignProgram(), runs_programs=True)
+    world.run_for(5)
+    first = workers(world)
+    assert [1, 1] == [plan_of(each).generation for each in first]
+
+    plan = world.generations.plan
+    changed = replace(plan.settings, stop_signal="INT", timeout=7.0)
+    world.generations.plan = msgspec.structs.replace(plan, settings=changed)
+    world.arbiter.apply(ReloadRequested())
+    world.run_for(60)
+    second = workers(world)
+    assert [["SIGTERM"]] * 2 == [each.signals for each in first]
+    assert [2, 2] == [plan_of(each).generation for each in second]
+    assert {7.0} == {plan_of(each).settings.timeout for each in second}
+
+    world.platform.raise_signal("SIGTERM")
+    assert 0 == world.run_to_the_end()
+    assert [["SIGINT"]] * 2 == [each.signals for each in second]

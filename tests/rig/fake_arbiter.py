@@ -10,6 +10,7 @@ from prefork.arbiter.child_events import ChildEvents
 from prefork.arbiter.children import Children
 from prefork.arbiter.generations import Generations
 from prefork.arbiter.loop import Arbiter
+from prefork.arbiter.programs.programs import Programs
 from prefork.arbiter.scoreboard_writer import ScoreboardWriter
 from prefork.core.pool import Pool, PoolLimits
 from prefork.ipc.layout import Row
@@ -29,6 +30,8 @@ class FakeArbiter:
         limits: PoolLimits,
         script: Callable[[Order], Script] = lambda order: Script(),
         incidents: Path | None = None,
+        *,
+        runs_programs: bool = False,
     ) -> None:
         self.platform = FakePlatform(script)
         self.selector = FakeSelector(self.platform)
@@ -40,7 +43,8 @@ class FakeArbiter:
         journal = Log(as_json=True, fd=log)
         events = ChildEvents(self.pool, writer, journal, incidents, self.platform.now)
         self.generations = Generations(_plan(scoreboard))
-        children = Children(events, self.platform, self.selector, self.generations)
+        programs = Programs(events, self.platform, self.selector) if runs_programs else None
+        children = Children(events, self.platform, self.selector, self.generations, programs)
         self.arbiter = Arbiter(self.platform, children, [], self.selector)
 
     def run_for(self, seconds: float) -> None:

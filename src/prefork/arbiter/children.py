@@ -75,7 +75,7 @@ class Children:
             )
 
     def forget_generations(self) -> None:
-        """Let go of what the processes of a generation inherit, once the pool has forgotten it."""
+        """Close what the processes of a generation inherit, once the pool has forgotten it."""
         self._generations.forget_all_but(self._pool.members.generations)
 
     def _begin(self, process: Process, start: Callable[[], Child]) -> None:

@@ -114,7 +114,7 @@ class ControlServer:
             client.reply({"ok": False, "error": str(error)})
 
     def welcome(self) -> None:
-        """Make room for a stranger who has turned out to be an operator."""
+        """Make room for a connection that has turned out to be an operator's."""
         self._drop_one_of_many(known=True)
 
     def forget(self, client: "Client") -> None:

@@ -1,4 +1,4 @@
-"""Who leaves, and who comes: when one generation replaces another, and when the pool shrinks.
+"""Which workers leave: when one generation replaces another, and when the pool shrinks.
 
 A successor has to be ready before the worker that it replaces is asked to leave: make before break.
 So during a roll there are up to ``surge`` workers more than the pool's target, and never fewer

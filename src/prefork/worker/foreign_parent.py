@@ -1,8 +1,9 @@
 """A worker without an arbiter of ours: it serves a handler under a parent of the original kind.
 
 Such a parent makes a named mutex and a listening socket, and starts ``PROGRAM <handle>`` so many
-times.  Run as ``python -m prefork.worker.guest [options] HANDLE…``, the name in such parents'
-code, or by ``main`` from a program of the user's own; ends when its parent does, or by Ctrl-Break.
+times.  Run as ``python -m prefork.worker.foreign_parent [options] HANDLE…`` (such parents' code may
+have its old name, ``prefork.worker.guest``), or by ``main`` from a program of the user's own; ends
+when its parent does, or by Ctrl-Break.
 """
 
 import argparse

@@ -90,7 +90,7 @@ class PosixChannel:
     def close_when_orphaned(
         self, listeners: Sequence[socket.socket], then: Callable[[], None]
     ) -> None:
-        """Let go of ``listeners`` when the arbiter dies, so that nothing keeps the port."""
+        """Close ``listeners`` when the arbiter dies, so that nothing keeps the port."""
         self._when_orphaned += [(each.fileno(), self._dead.fileno()) for each in listeners]
         self._then = then
 

@@ -73,7 +73,7 @@ class OutputLog:
             self._log.lost += len(output.lines)  # they can wait no longer
 
     def forget(self, child: Child) -> None:
-        """Let go of the outputs of ``child``, which is gone."""
+        """Close the outputs of ``child``, which is gone."""
         for output in self._outputs.pop(child.key)[1]:
             self._stop_reading(output)
             output.close()

@@ -70,7 +70,7 @@ class Programs:
         self._output_log.read_rest(child)
 
     def forget(self, child: Child) -> None:
-        """Let go of what we hold for the program, which is gone."""
+        """Close what we hold for the program, which is gone."""
         if (notify := self._programs.pop(child.key).notify) is not None:
             notify.close()
         self._output_log.forget(child)

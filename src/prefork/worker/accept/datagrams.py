@@ -63,7 +63,7 @@ class ReceivedDatagram:
 
 
 def datagram_handler(handler: DatagramHandler) -> Callable[[ReceivedDatagram, Any], object]:
-    """Return ``handler(data, address, reply)`` as a function of what a gate lets in."""
+    """Return ``handler(data, address, reply)`` as a function of what a gate yields."""
 
     def handle(datagram: ReceivedDatagram, address: Any) -> object:
         return handler(datagram.data, address, datagram.reply)

@@ -1,4 +1,4 @@
-"""What a worker sees of the others on the scoreboard: who would serve the next client sooner."""
+"""What a worker sees of its peers on the scoreboard: which would serve the next client sooner."""
 
 from dataclasses import dataclass
 from time import monotonic
@@ -23,7 +23,7 @@ class Peer:
 
 
 class Peers:
-    """The other workers of the pool, as far as it matters who takes a connection."""
+    """The other workers of the pool, as far as it matters which of them takes a connection."""
 
     def __init__(self, scoreboard: Scoreboard, slot: int) -> None:
         self._header = scoreboard.header.words

@@ -68,7 +68,7 @@ class DatagramListener(InheritedListener):
             self.sender.sendto(data, address)
 
     def close(self) -> None:
-        """Let go of both descriptors."""
+        """Close both descriptors."""
         self.sender.close()
         super().close()
 

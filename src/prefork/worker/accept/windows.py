@@ -143,7 +143,7 @@ class WindowsGate:
     def _stop_blocking(self) -> None:
         """Announce clients to us; from then on nothing blocks in taking them.
 
-        Who is queued already is announced, too.
+        Clients that are queued already are announced, too.
         """
         for listener in self._listeners:
             announce_clients(listener, self._clients.value)

@@ -5,7 +5,7 @@ the first, and no loop can wait for the accept mutex.  What a blocking worker do
 thread does here, by leave of the loop and for one connection at a time.
 
 The loop gives leave when the last connection has had its first turn and there is room for another.
-Who has the mutex when a client comes, passes it on if its own loop is stuck, or if a peer is
+When a client comes, the mutex's owner passes it on if its own loop is stuck, or if a peer is
 clearly idler: peers with room wait for the mutex, too.
 """
 
@@ -82,7 +82,7 @@ class WindowsLoopGate:
         self._give_leave()
 
     def close(self) -> None:
-        """Let go of everything; ``left`` is done."""
+        """Close everything; ``left`` is done."""
         self._thread.join()
         self._leave_given.close()
 
@@ -131,7 +131,7 @@ class WindowsLoopGate:
     def _accept_once(self) -> bool:
         """Wait for leave and a connection; return whether there will be more.
 
-        Also when it is time to leave, for the last ones see to who waits at the server's end.
+        Also when it is time to leave, for the last ones accept the clients that still wait then.
         """
         self._leave.wait()
         try:

@@ -2,8 +2,8 @@
 
 When its last handle closes, the connections queued at a listener are reset.  A system that can
 refuse clients before that (``sockets.windows``) leaves nothing to do here.  Otherwise the queue has
-been cut to one place (``listen(0)``), and a worker that finds it empty takes that place itself: from
-then on no client can connect, and each is refused when the listener closes.
+been cut to one place (``listen(0)``), and a worker that finds it empty takes that place itself:
+from then on no client can connect, and each is refused when the listener closes.
 """
 
 import select
