@@ -5,7 +5,7 @@ Imported by workers, so it imports nothing.
 
 
 def idler_limit(mine: int) -> int:
-    """Return below how many units a peer is clearly better off with one more than a worker is.
+    """Return the number of units below which a peer should get the next one instead.
 
     A worker that holds ``mine`` units leaves a connection to a peer that holds nothing, when
     ``mine`` is two or more, or to one that holds at least three less, and a sixteenth.

@@ -151,7 +151,7 @@ class Members:
         self.generations = {1: self.current}  #: by number
 
     def __iter__(self) -> Iterator[Record]:
-        """Go through workers and molds; there may be fewer or more meanwhile."""
+        """Go through workers and molds; the caller may add and remove some meanwhile."""
         yield from list(self.workers.values())
         yield from self.molds.values()
 
@@ -162,7 +162,7 @@ class Members:
 
     @property
     def serving(self) -> Generation:
-        """The generation that workers which are missing are started of."""
+        """The generation of which missing workers are started."""
         if self.successor is not None and not self.successor.is_on_trial:
             return self.successor
         return self.current
@@ -190,15 +190,15 @@ class Members:
         """Return the workers that are ready, or about to be."""
         return [record for record in self.workers.values() if record.is_live]
 
-    def capacity(self) -> list[WorkerRecord]:
+    def counted(self) -> list[WorkerRecord]:
         """Return the live workers that count; the first one of a new generation does not yet."""
         trial = None if self.on_trial is None else self.on_trial.number
         return [record for record in self.live() if record.generation != trial]
 
     def outdated(self) -> list[WorkerRecord]:
-        """Return those of ``capacity()`` whose generation does not serve any more."""
+        """Return those of ``counted()`` whose generation does not serve any more."""
         number = self.serving.number
-        return [record for record in self.capacity() if record.generation != number]
+        return [record for record in self.counted() if record.generation != number]
 
     def could_serve(self, target: int) -> bool:
         """Return whether the server does what it should: it serves, or it could at once."""

@@ -84,8 +84,7 @@ def note_worker(record: WorkerRecord, event: AboutWorker, now: float, limits: Po
 def doom(record: Record, now: float) -> None:
     """Have a process killed now whose incident is recorded, unless it is on its way already.
 
-    Even if it has recovered: its incident records that it was killed, and what hung once hangs
-    again.
+    Even if it has recovered: its incident says that it was killed, and it may well hang again.
     """
     if record.state is not State.KILLED:
         record.kill_at = now
@@ -163,9 +162,9 @@ def exit_cause(record: Record, status: ExitStatus) -> Cause:
 def is_failed_start(
     record: Record, status: ExitStatus, accepted: int | None, now: float, period: float
 ) -> bool:
-    """Return whether an exit that was not asked for means that a new worker would fare no better.
+    """Return whether the exit counts as a failed start: a new worker would end in the same way.
 
-    So it is when it came before the worker was ready, and when a worker that was ready for less
+    It does if it came before the worker was ready, and if a worker that was ready for less
     than ``period`` seconds took no connection in its life, unless a signal of others ended it.
     Where it is unknown what it took, it is a failure unless its exit code reports success.
     """

@@ -70,7 +70,7 @@ def failure(generation: Generation, now: float) -> str:
 def replace(members: Members, target: int, now: float, limits: PoolLimits) -> list[Action]:
     """Have the workers leave that have a successor; while a generation is on trial all stay."""
     outdated = {record.slot for record in members.outdated()}
-    leaving = to_replace(members.capacity(), outdated, target)
+    leaving = to_replace(members.counted(), outdated, target)
     if members.on_trial is not None:
         # But for those that are not ready: they would only take the processors from the new one.
         leaving = [record for record in leaving if record.state is State.STARTING]
@@ -136,9 +136,9 @@ def surplus(
 
 
 def headroom(members: Members, surge: int) -> int:
-    """Return how many workers there may be beyond the target, a generation's first not counted."""
+    """Return how many workers there may be beyond the target, without the first on trial."""
     if members.on_trial is not None:
-        return 0  # It is that one's.
+        return 0  # The worker on trial takes this place.
     return min(len(members.outdated()), max(surge, 1))
 
 
@@ -167,13 +167,13 @@ def start(members: Members, generation: Generation, now: float, startable: int) 
 def startable(members: Members, generation: Generation, size: int, limits: PoolLimits) -> int:
     """Return how many processes may be ordered, but for the time to wait after failures.
 
-    ``size`` is how many workers there are to be, a generation's first not counted.
+    ``size`` is how many workers there should be, without the first one of a new generation.
     """
     if generation.lacks_mold:
         return 1
     if not generation.can_start_workers:
         return 0
-    live = members.capacity()
+    live = members.counted()
     if generation is members.on_trial:
         has_first = len(members.live()) > len(live)
         return 1 if not has_first and len(live) < size + max(limits.surge, 1) else 0

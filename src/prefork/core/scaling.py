@@ -70,7 +70,7 @@ class Scaling:
         self, members: Members, snapshot: Snapshot, limits: PoolLimits, journal: Journal
     ) -> list[Action]:
         """Set the target, and have the workers leave that the pool can do without."""
-        now, rows, live = snapshot.now, snapshot.rows, members.capacity()
+        now, rows, live = snapshot.now, snapshot.rows, members.counted()
         outdated = {record.slot for record in members.outdated()}
         allowed = self.target + headroom(members, limits.surge)
         leaving = surplus(live, rows, allowed, outdated)
@@ -131,7 +131,8 @@ class Scaling:
         """Whether a connection that arrives could change the target."""
         # At the maximum with all of it wanted, there is nothing more to learn from an arrival;
         # below that, an arrival also shows that what looks like a surplus is in use.
-        saturated = self._level >= self.limits.maximum <= self.target
+        maximum = self.limits.maximum
+        saturated = self._level >= maximum and self.target >= maximum
         return not self.limits.is_fixed and not saturated and now >= self._hot_until
 
     def look(self, look: Look) -> Change | None:

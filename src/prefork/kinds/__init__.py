@@ -68,7 +68,7 @@ def facts_of(name: str, outside: Iterable[Facts] = ()) -> Facts:
     """Return what is known of the kind ``name`` without the code of any user.
 
     ``outside`` are the facts of users' own kinds, as the settings carry them.  Of ``auto``, and
-    as long as no worker has reported the kind, it is what holds for most.
+    until a worker has reported the kind, it returns what holds for most kinds.
     """
     for facts in outside:
         if facts.name == name:

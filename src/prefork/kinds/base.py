@@ -152,7 +152,7 @@ class Kind:
     matches: Callable[[Shape], bool]  #: whether a target is one, as far as its shape shows
     order: int  #: of several kinds that match, the one with the lowest number wins
     coroutine: bool = False  #: it is a coroutine function
-    claims: Callable[[Shape], str] = _nothing  #: what a class is that no other kind can serve
+    claims: Callable[[Shape], str] = _nothing  #: names a class that only this kind serves
     objection: Callable[[Shape], str] = _nothing  #: why a target that matches is not served
 
     # What it serves, and how.

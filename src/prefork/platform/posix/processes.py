@@ -129,8 +129,8 @@ class PosixPlatform:
                 # What the program leaves behind goes with it.  Now: as long as the zombie is not
                 # taken away, the number of its group cannot become another's.
                 _signal_group(seen.si_pid, signal.SIGKILL)
-            # The state may have changed since the look: what counts is what is taken away, but an
-            # end only if it has been seen.
+            # The state may have changed since the first call.  What the second one returns counts;
+            # but it may only return an end that the first one has seen, for its group to be killed.
             wanted = _WAITED_FOR if ended else _WAITED_FOR & ~os.WEXITED
             taken = os.waitid(os.P_PID, seen.si_pid, wanted)
             if child is not None and taken is not None:

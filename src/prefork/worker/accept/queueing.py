@@ -14,8 +14,8 @@ PASS_PATIENCE: Final = 0.002
 def better_placed(peers: Peers, active: int, *, leaving: bool, left_before: bool) -> Peer | None:
     """Return the peer that shall take the next connection; None if we, with ``active``, shall.
 
-    What was left to a peer before and still waits is ours: that peer had no room or no time.
-    And a leaving worker takes what has woken it: peers that do not seem to leave may be about to,
-    for at the server's end all do.
+    A connection that was left to a peer before and still waits is ours: that peer had no room or
+    no time.  A leaving worker takes the connection that has woken it: at the server's end all
+    workers leave, and a peer may not have noted it yet.
     """
     return None if leaving or left_before else peers.idler_than(active)
