@@ -2,6 +2,7 @@
 
 import pytest
 
+from rig.processes import children_of
 from rig.systems import each_method, on_posix
 from rig.waiting import until
 
@@ -289,19 +290,124 @@ def test_failed_starts_are_forgiven_by_a_success(serve, tmp_path):
     assert 3 == len(server.all("worker exited", cause="failed to start"))
 
 
-def test_modules_of_the_users_are_not_taken_for_those_of_the_library(serve, write):
+@pytest.mark.parametrize("python", [["-P"], on_posix([])])
+def test_modules_of_the_users_are_not_taken_for_those_of_the_library(serve, write, python):
     """
     What lies in the current directory is for the workers; the arbiter must not import it.
     """
-    for name in ("selectors", "msgspec", "setproctitle", "shlex"):
+    for name in ("selectors", "msgspec", "setproctitle", "shlex", "socket"):
         write("raise SystemExit('nobody asked for this')\n", f"{name}.py")
     source = """
         def handle(connection, address):
             connection.sendall(b"fine")
     """
-    server = serve("-w", "1", source=source, python=["-P"]).ready(1)
+    server = serve("-w", "1", source=source, python=python).ready(1)
 
     assert b"fine" == server.ask()
+
+
+@pytest.mark.posix
+@each_method
+def test_no_process_of_the_start_is_left_behind(serve, start_method):
+    """
+    Neither what has read the settings nor a mold that nobody wanted, not even as a zombie.
+    """
+    source = """
+        def handle(connection, address):
+            pass
+    """
+    server = serve("-w", "1", "--start", start_method, source=source).ready(1)
+
+    until(lambda: set(children_of(server.pid)) == set(server.family()[1:]))
+
+
+@pytest.mark.posix
+def test_a_mold_that_dies_before_it_is_adopted_leaves_no_zombie(serve, write):
+    """
+    The arbiter starts another one, and takes the dead one away at once.
+    """
+    write(
+        """
+        import os, signal
+        from prefork.platform.posix import linux
+
+        class Platform(linux.LinuxPlatform):
+            def catch_signals(self):
+                os.kill(self.early.pid, signal.SIGKILL)
+                os.waitid(os.P_PID, self.early.pid, os.WEXITED | os.WNOWAIT)
+                super().catch_signals()
+
+        linux.LinuxPlatform = Platform
+        """,
+        "start/sitecustomize.py",
+    )
+    source = """
+        def handle(connection, address):
+            pass
+    """
+    server = serve("-w", "1", source=source, env={"PYTHONPATH": "start"}).ready(1)
+
+    until(lambda: set(children_of(server.pid)) == set(server.family()[1:]))
+
+
+@pytest.mark.posix
+@pytest.mark.versions
+def test_threads_of_the_interpreters_start_are_in_every_process(serve, write):
+    """
+    A tracer has them from sitecustomize; a fork would lose them, and perhaps take their locks.
+    """
+    write(
+        """
+        import threading
+        threading.Thread(target=threading.Event().wait, name="tracer", daemon=True).start()
+        """,
+        "start/sitecustomize.py",
+    )
+    source = """
+        import threading
+
+        def handle(connection, address):
+            names = ",".join(thread.name for thread in threading.enumerate())
+            connection.sendall(names.encode())
+    """
+    server = serve("-w", "1", source=source, env={"PYTHONPATH": "start"}).ready(1)
+
+    assert "tracer" in server.wait_for("pool decided", kind="start method")["why"]
+    assert b"MainThread,tracer" == server.ask()
+
+
+@pytest.mark.posix
+def test_what_was_printed_before_the_start_is_printed_once(serve, write, tmp_path):
+    """
+    Text that the interpreter still holds when the command forks is not written by each process.
+    """
+    write("print('hello')\n", "start/sitecustomize.py")
+    source = """
+        def handle(connection, address):
+            pass
+    """
+    with (tmp_path / "printed").open("wb") as printed:
+        options = {"env": {"PYTHONPATH": "start"}, "stdout": printed}
+        server = serve("-w", "1", source=source, **options).ready(1)
+        assert 0 == server.stop()
+
+    assert "hello\n" == (tmp_path / "printed").read_text()
+
+
+@pytest.mark.posix
+def test_the_main_module_of_the_users_code_is_the_molds(serve):
+    """
+    Not the command: who starts a process with multiprocessing would import that once more.
+    """
+    source = """
+        import sys
+
+        def handle(connection, address):
+            connection.sendall(sys.modules["__main__"].__spec__.name.encode())
+    """
+    server = serve("-w", "1", source=source).ready(1)
+
+    assert b"prefork.worker.mold" == server.ask()
 
 
 @each_method

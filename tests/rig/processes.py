@@ -24,6 +24,12 @@ def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
+def children_of(pid: int) -> list[int]:
+    """Return the children of ``pid``, zombies too."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
 def cpu_seconds(pid: int) -> float:
     """Return the processor time that ``pid`` has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

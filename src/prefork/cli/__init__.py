@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     fill_standard_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if argv is None and sys.platform == "linux" and arguments[:1] and arguments[0] in _SERVERS:
+    if argv is None and arguments[:1] and arguments[0] in _SERVERS and _can_fork():
         return _exit_code(lambda: _start(*arguments))
     code = _exit_code(lambda: _dispatched(arguments))
     if argv is None and arguments[:1] == ["check"]:
@@ -121,8 +121,23 @@ def _dispatched(arguments: list[str]) -> int:
     return code
 
 
+def _can_fork() -> bool:
+    """Tell whether a fork of this process is sound: other threads would be missing in it.
+
+    A tracer or profiler that comes with the interpreter's start (sitecustomize) has threads.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 (as cheap as it gets)
+    except OSError:
+        return True
+
+
 def _start(command: str, *rest: str) -> int:
     gc.disable()  # hardly anything that is created until the server runs is garbage
+    if not sys.flags.safe_path:
+        del sys.path[0]  # as -P does: the directory is the user's, and its select.py not ours
     code: int = import_module("prefork.cli.start").start(command, rest, _exit_code)
     return code
 

@@ -42,8 +42,10 @@ Outermost = Callable[[Callable[[], int]], int]
 def start(command: str, argv: Sequence[str], outermost: Outermost) -> int:
     """Serve as ``argv`` of ``command`` asks for; return the exit code."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, the children could not be waited for
-    if not sys.flags.safe_path:
-        del sys.path[0]  # as -P does: the directory is the user's, and its select.py not ours
+    # It waits for the arbiter, which then takes away the mold that has ended before.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()  # or each of the three processes would print what is in there
     pipe, reader = _fork_reader(command, argv, outermost)
     try:
         _import_shared()
@@ -96,17 +98,23 @@ def _import_shared() -> None:
     import prefork.sockets.listeners  # noqa: F401
 
 
-def _fork_mold(pipe: int) -> EarlyMold:
+def _fork_mold(pipe: int) -> EarlyMold | None:
+    """Return the mold that waits; None if the system has no process for it now."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     # Until it has left our process group, and has handlers of its own.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    pid = os.fork()
-    if pid == 0:
+    try:
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            os.close(pipe)
+            _become(lambda: import_module("prefork.worker.early").wait_for_plan(theirs))
+    except OSError:
         ours.close()
-        os.close(pipe)
-        _become(lambda: import_module("prefork.worker.early").wait_for_plan(theirs))
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    theirs.close()
+        return None  # the arbiter tries again, and logs what comes of it
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
     ours.setblocking(False)
     return EarlyMold(pid, ours)
 

@@ -54,6 +54,7 @@ def _leave_parent() -> None:
     # What a mold that the arbiter starts shows to the user's code.
     sys.orig_argv = [sys.executable, "-P", "-m", serve_orders.__module__]
     sys.argv = [serve_orders.__code__.co_filename]
+    sys.modules["__main__"] = sys.modules[serve_orders.__module__]
     for name in _NOT_OURS:
         os.environ.pop(name, None)
     forget_passed_sockets(os.environ)
