@@ -83,6 +83,16 @@ def test_the_open_files_a_worker_may_have_are_the_users(serve, start_method):
     assert 300 == told(server)["files"]
 
 
+def test_a_low_limit_of_open_files_is_enough_to_start(serve):
+    """
+    It is low for the workers; what the server itself needs to open is not limited by it.
+    """
+    limited = ["sh", "-c", 'ulimit -S -n 16; exec "$@"', "-"]
+    server = serve("-w", "1", source=TELL, prefix=limited).ready(1)
+
+    assert 16 == told(server)["files"]
+
+
 @each_method
 def test_nothing_of_the_service_manager_reaches_a_worker(serve, start_method):
     """

@@ -15,6 +15,7 @@ from prefork.ipc import messages
 from prefork.ipc.plan import read_plan
 from prefork.platform.posix.early_mold import adopted
 from prefork.platform.posix.signals import CAUGHT, DUMP
+from prefork.platform.posix.system import raise_descriptor_limit
 from prefork.platform.service_manager import forget_passed_sockets
 from prefork.worker.boot import finish
 from prefork.worker.mold import serve_orders
@@ -55,6 +56,7 @@ def _leave_parent() -> None:
     sys.orig_argv = [sys.executable, "-P", "-m", serve_orders.__module__]
     sys.argv = [serve_orders.__code__.co_filename]
     sys.modules["__main__"] = sys.modules[serve_orders.__module__]
+    raise_descriptor_limit()  # as the arbiter has; what the user's code may have follows
     for name in _NOT_OURS:
         os.environ.pop(name, None)
     forget_passed_sockets(os.environ)

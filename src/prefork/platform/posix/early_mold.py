@@ -18,7 +18,7 @@ from prefork.platform.posix import descriptors
 
 #: More are not sent in one message; SCM_MAX_FD is 253.
 MOST_DESCRIPTORS: Final = 64
-#: Below the usual soft limit of open files, which only the arbiter has raised.
+#: Below the usual limits of open files; what has been opened before may stand anywhere.
 HIGHEST_NUMBER: Final = 512
 
 _MOST_BYTES: Final = 4096
