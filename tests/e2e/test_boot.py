@@ -351,6 +351,31 @@ def test_a_mold_that_dies_before_it_is_adopted_leaves_no_zombie(serve, write):
 
 
 @pytest.mark.posix
+def test_an_error_of_the_arbiters_is_no_end_of_the_commands_output(serve, write):
+    """
+    A broken pipe within the arbiter is a bug with a traceback; that of the output is no error.
+    """
+    write(
+        """
+        from prefork.platform.posix import linux
+
+        class Platform(linux.LinuxPlatform):
+            def catch_signals(self):
+                raise BrokenPipeError
+
+        linux.LinuxPlatform = Platform
+        """,
+        "start/sitecustomize.py",
+    )
+    server = serve("-w", "1", source="handle = print", env={"PYTHONPATH": "start"})
+
+    assert 1 == server.wait()
+
+    server.log.refresh()
+    assert any("BrokenPipeError" in line for line in server.log.others)
+
+
+@pytest.mark.posix
 @pytest.mark.versions
 def test_threads_of_the_interpreters_start_are_in_every_process(serve, write):
     """

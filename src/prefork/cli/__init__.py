@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     fill_standard_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if argv is None and arguments[:1] and arguments[0] in _SERVERS and _can_fork():
-        return _exit_code(lambda: _start(*arguments))
+        return _start(*arguments)
     code = _exit_code(lambda: _dispatched(arguments))
     if argv is None and arguments[:1] == ["check"]:
         _leave(code)
@@ -135,11 +135,14 @@ def _can_fork() -> bool:
 
 
 def _start(command: str, *rest: str) -> int:
-    gc.disable()  # hardly anything that is created until the server runs is garbage
-    if not sys.flags.safe_path:
-        del sys.path[0]  # as -P does: the directory is the user's, and its select.py not ours
-    code: int = import_module("prefork.cli.start").start(command, rest, _exit_code)
-    return code
+    try:
+        gc.disable()  # hardly anything that is created until the server runs is garbage
+        if not sys.flags.safe_path:
+            del sys.path[0]  # as -P does: the directory is the user's, and its select.py not ours
+        serve = import_module("prefork.cli.start").start(command, rest, _exit_code)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return int(serve())
 
 
 def _no_command(text: str) -> str:

@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgspec
@@ -39,8 +40,11 @@ _HELD_BACK: Final = (
 Outermost = Callable[[Callable[[], int]], int]
 
 
-def start(command: str, argv: Sequence[str], outermost: Outermost) -> int:
-    """Serve as ``argv`` of ``command`` asks for; return the exit code."""
+def start(command: str, argv: Sequence[str], outermost: Outermost) -> Callable[[], int]:
+    """Return what serves as ``argv`` of ``command`` asks for, and returns the exit code.
+
+    What goes wrong there is the arbiter's, and none of the command's errors.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, the children could not be waited for
     # It waits for the arbiter, which then takes away the mold that has ended before.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
@@ -58,9 +62,13 @@ def start(command: str, argv: Sequence[str], outermost: Outermost) -> int:
         raise
     code = os.waitstatus_to_exitcode(os.waitpid(reader, 0)[1])
     if code or not text:
-        return code if code >= 0 else 128 - code
+        return lambda: code if code >= 0 else 128 - code
     # They wait until the arbiter can handle them: an early Ctrl-C is a stop like any other.
     signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
+    return lambda: _serve(arbiter, text, early)
+
+
+def _serve(arbiter: ModuleType, text: bytes, early: EarlyMold | None) -> int:
     forget_passed_sockets(os.environ)
     gc.freeze()  # so that what has been imported is not searched now
     gc.enable()
