@@ -48,8 +48,7 @@ def start(command: str, argv: Sequence[str], outermost: Outermost) -> Callable[[
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, the children could not be waited for
     # It waits for the arbiter, which then takes away the mold that has ended before.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()  # or each of the three processes would print what is in there
+    _flush()  # or each of the three processes would print what is held back
     pipe, reader = _fork_reader(command, argv, outermost)
     try:
         _import_shared()
@@ -148,7 +147,11 @@ def _become(main: Callable[[], int]) -> NoReturn:
         sys.excepthook(*sys.exc_info())
         raise
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
+        _flush()
         os._exit(code)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
