@@ -16,6 +16,7 @@ import pytest
 import prefork
 from prefork.logs import log
 from prefork.worker.connection import Connections, NotPrepared, Step, preparation_limit, time_left
+from prefork.worker.loop.connections import LoopConnections
 from prefork.worker.serving import serve, serve_threaded
 
 LIMIT = 0.2  #: seconds for a preparation here
@@ -295,6 +296,39 @@ def test_in_an_event_loop_the_same_holds(world, events, step, reason):
     if step is FIRST_BYTE:
         assert isinstance(outcomes[1], socket.socket)
         outcomes[1].close()
+
+
+def test_a_slow_preparation_in_an_event_loop_keeps_the_worker_from_nothing(world):
+    """
+    The gate may take the next connection while one is prepared, and hears of each only once.
+    """
+    settled, served = [], []
+    gate = SimpleNamespace(settled=settled.append, finished=lambda key: None)
+
+    async def converse(connection):
+        transport = await connection.connect(asyncio.Protocol())
+        served.append(connection.key)
+        transport.close()
+
+    async def accept_two():
+        connections = LoopConnections(
+            converse, Connections(Counting(), [FIRST_BYTE]), gate, None, lambda: False
+        )
+        keys = [connections.take(*world.listener.accept()) for _ in range(2)]
+        while len(settled) < 2:
+            await asyncio.sleep(0)
+        assert served == []
+        for client in clients:
+            client.sendall(b"x")
+        await connections.finished()
+        return keys
+
+    clients = [world.client(), world.client()]
+    with taking(10):
+        keys = asyncio.run(accept_two())
+
+    assert keys == settled
+    assert keys == sorted(served)
 
 
 @pytest.mark.parametrize(("timeout", "limit"), [(0, 10), (30, 10), (20, 10), (5, 2.5), (0.1, 0.05)])

@@ -5,8 +5,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Final
 
 from prefork.settings.option import Option
 from prefork.settings.values import OCTAL
@@ -22,8 +20,6 @@ class Given:
 
 #: Setting's name → its value in a source.
 Layer = Mapping[str, Given]
-
-NOTHING: Final[Layer] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

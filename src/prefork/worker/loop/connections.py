@@ -62,6 +62,11 @@ class LoopConnections:
         task.add_done_callback(self._tasks.discard)
         return key
 
+    @property
+    def prepares(self) -> bool:
+        """Whether connections are prepared before they are served."""
+        return self._connections.has_steps
+
     async def finished(self) -> None:
         """Wait until the last connection is served."""
         while self._tasks:
@@ -69,7 +74,9 @@ class LoopConnections:
 
     async def _run(self, connection: "_Connection") -> None:
         try:
-            if self._connections.has_steps:
+            if self.prepares:
+                # Here, not in ``connect``: who is slow at this keeps nobody from the next one.
+                self.loop.call_soon(self.gate.settled, connection.key)
                 connection.socket = await self._connections.prepared_in_loop(
                     connection.socket, connection.address
                 )
@@ -128,8 +135,9 @@ class _Connection:
         loop, gate = self._all.loop, self._all.gate
         transport, _ = await loop.connect_accepted_socket(lambda: protocol, self.socket)
         self.is_handed_over = True
-        # What the client has sent by now is read in this turn, and handled in the next.
-        loop.call_soon(gate.settled, self.key)
+        if not self._all.prepares:
+            # What the client has sent by now is read in this turn, and handled in the next.
+            loop.call_soon(gate.settled, self.key)
         return transport
 
     def served_by(self, protocol: asyncio.BaseProtocol) -> None:
