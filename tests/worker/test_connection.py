@@ -302,7 +302,8 @@ def test_a_slow_preparation_in_an_event_loop_keeps_the_worker_from_nothing(world
     """
     The gate may take the next connection while one is prepared, and hears of each only once.
     """
-    settled, served = [], []
+    settled: list[int] = []
+    served: list[int] = []
     gate = SimpleNamespace(settled=settled.append, finished=lambda key: None)
 
     async def converse(connection):

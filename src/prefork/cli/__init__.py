@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     fill_standard_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if argv is None and arguments[:1] and arguments[0] in _SERVERS and _can_fork():
+    starts = argv is None and arguments[:1] and arguments[0] in _SERVERS
+    if starts and sys.platform == "linux" and _can_fork():
         return _start(*arguments)
     code = _exit_code(lambda: _dispatched(arguments))
     if argv is None and arguments[:1] == ["check"]:
@@ -126,8 +127,6 @@ def _can_fork() -> bool:
 
     A tracer or profiler that comes with the interpreter's start (sitecustomize) has threads.
     """
-    if sys.platform != "linux":
-        return False
     try:
         return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 (as cheap as it gets)
     except OSError:
