@@ -17,7 +17,7 @@ INTERPRETERS = {
     "the command line that starts a server": (
         "import prefork.cli.start, prefork.cli.serve, prefork.launch.posix",
         "argparse difflib gc inspect setproctitle shlex socketserver subprocess",
-        "arbiter cli core errors ipc kinds launch logs platform settings sockets",
+        "arbiter cli core errors ipc kinds launch logs platform settings sockets worker",
     ),
     "an operator's command line": (
         "import prefork.cli.status, prefork.cli.scale, prefork.cli.why, prefork.cli.stop",
@@ -44,7 +44,11 @@ INTERPRETERS = {
 
 #: Parts of allowed packages that are not for these.
 FORBIDDEN = {
-    "the command line that starts a server": {"prefork.arbiter.loop", "prefork.core.pool"},
+    "the command line that starts a server": {
+        "prefork.arbiter.loop",
+        "prefork.core.pool",
+        "prefork.worker.boot",
+    },
     "an operator's command line": {"prefork.core.pool", "prefork.settings.resolve"},
     "the arbiter": {"prefork.kinds.targets", "prefork.settings.resolve", "prefork.worker.boot"},
     "the mold": {"prefork.core.pool", "prefork.settings.resolve", "prefork.worker.loop"},

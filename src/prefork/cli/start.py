@@ -22,6 +22,7 @@ import msgspec
 from prefork.platform.posix.early_mold import EarlyMold
 from prefork.platform.service_manager import forget_passed_sockets
 from prefork.settings import Settings
+from prefork.worker import EARLY
 
 if TYPE_CHECKING:
     from prefork.platform.base import Platform
@@ -60,6 +61,9 @@ def start(command: str, argv: Sequence[str], outermost: Outermost) -> Callable[[
         os.kill(reader, signal.SIGTERM)
         raise
     code = os.waitstatus_to_exitcode(os.waitpid(reader, 0)[1])
+    if code < 0:
+        name = signal.Signals(-code).name
+        print(f"prefork: the process that reads the settings was ended by {name}", file=sys.stderr)
     if code or not text:
         return lambda: code if code >= 0 else 128 - code
     # They wait until the arbiter can handle them: an early Ctrl-C is a stop like any other.
@@ -115,7 +119,7 @@ def _fork_mold(pipe: int) -> EarlyMold | None:
         if pid == 0:
             ours.close()
             os.close(pipe)
-            _become(lambda: import_module("prefork.worker.early").wait_for_plan(theirs))
+            _become(lambda: import_module(EARLY).wait_for_plan(theirs))
     except OSError:
         ours.close()
         return None  # the arbiter tries again, and logs what comes of it

@@ -107,7 +107,7 @@ def catch_dumps(fd: int, *, chain: bool = False) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {DUMP})  # blocked by who started us
 
 
-def raise_descriptor_limit(wanted: int) -> None:
+def allow_descriptors(wanted: int) -> None:
     """Let this process open ``wanted`` files, as far as the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted and soft != resource.RLIM_INFINITY:

@@ -18,8 +18,8 @@ from prefork.worker.accept.gate import Gate
 from prefork.worker.accept.posix import BlockingGate, ExclusiveGate, FileMutex, MutexGate
 from prefork.worker.accept.posix_datagrams import inherit
 from prefork.worker.environment import (
+    allow_descriptors,
     catch_dumps,
-    raise_descriptor_limit,
     restore_signals_in_forks,
     take_over,
 )
@@ -104,7 +104,7 @@ class Resources:
 
     def prepare_for_loop(self) -> None:
         """Make room for many connections, and have accepting never block."""
-        raise_descriptor_limit(self.plan.settings.concurrency + DESCRIPTORS)
+        allow_descriptors(self.plan.settings.concurrency + DESCRIPTORS)
         for listener in self.listeners:
             # The flag belongs to the socket, which all workers share; all are of one kind.
             listener.setblocking(False)
