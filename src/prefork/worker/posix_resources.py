@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
+from prefork.ipc.layout import Header
 from prefork.ipc.plan import Plan, read_plan
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.platform.linux import signal_on_parents_death
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 #: Descriptors of a worker besides its connections: its own, and some for the handlers.
 DESCRIPTORS: Final = 256
+
+_STATE: Final = Header.state.index
+_STOPPING: Final = Header.state.number("stopping")
 
 
 def inheritance(arguments: Mapping[str, Sequence[int]]) -> tuple[Plan, socket.socket, int]:
@@ -122,7 +126,7 @@ class Resources:
         catch_dumps(self.dump, chain=True)
 
     def _is_stopping(self) -> bool:
-        return self.scoreboard.header.state == "stopping"
+        return self.scoreboard.header.words[_STATE] == _STOPPING  # asked at every accept
 
     def _let_go(self) -> None:
         """Keep nothing in a process that the user's code forks: it would keep it beyond our end.

@@ -9,8 +9,8 @@ from prefork.worker.connection import Connections, Function
 
 def serve(gate: Gate, function: Function, connections: Connections) -> None:
     """Handle one connection after another until it is time to leave."""
-    begin, serve_one = connections.begin, connections.serve
-    while (accepted := gate.accept()) is not None:
+    accept, begin, serve_one = gate.accept, connections.begin, connections.serve
+    while (accepted := accept()) is not None:
         connection, address = accepted
         serve_one(connection, address, function, begin(address))
 
