@@ -35,7 +35,9 @@ from prefork.worker.posix_resources import Resources, inheritance
 from prefork.worker.timeouts import no_default_timeout
 
 #: Signals that must not reach a child before it has made itself independent of its parent.
-_ALL_SIGNALS: Final = signal.valid_signals()
+#: Not valid_signals(): Python takes 0.1 ms to return a mask with real-time signals in it, for
+#: which it seeks a name in vain, and four masks are between a worker's death and its successor.
+_ALL_SIGNALS: Final = frozenset(signal.Signals)
 
 #: Seconds between two signals to workers whose arbiter is dead.
 _NUDGE_EVERY: Final = 0.05
