@@ -143,15 +143,20 @@ class Arbiter:
         self._watch_listeners(self.pool.watching)
         # After a pause of the whole machine deadlines have passed, but messages that were sent in
         # time are unread: they are read before the pool compares anything with the clock.
-        events = self.selector.select(self._patience()) or self.selector.select(0)
+        self._handle(self.selector.select(self._patience()) or self.selector.select(0))
+        # A process that dies closes its channel first: its signal has come meanwhile, and one
+        # decision less is between its death and its successor.
+        self._handle(self.selector.select(0))
+        now = self.platform.now()
+        self.children.look(now)
+        self.manager.beat(now)
+
+    def _handle(self, events: Sequence[tuple[selectors.SelectorKey, int]]) -> None:
         ready = [key.data for key, _ in events]
         # Messages of workers before the notices of their deaths: the last message counts, too.
         ready.sort(key=lambda callback: callback == self._handle_signals)
         for callback in ready:
             callback()
-        now = self.platform.now()
-        self.children.look(now)
-        self.manager.beat(now)
 
     def _patience(self) -> float | None:
         deadlines = (
