@@ -3,16 +3,16 @@
 Everything is bounded: a number that stands for nothing, as in a damaged file, is read as unknown.
 """
 
-from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+
+from msgspec import Struct
 
 from prefork.ipc.layout import Record, Row
 from prefork.ipc.scoreboard import Description, Scoreboard
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class Counts(Struct, frozen=True, kw_only=True):
     """What a worker, or all of them, have done."""
 
     accepted: int = 0  #: connections, or datagrams, taken
@@ -20,8 +20,7 @@ class Counts:
     failed: int = 0  #: units whose handler raised
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TotalsView:
+class TotalsView(Struct, frozen=True, kw_only=True):
     """What has happened since the server started."""
 
     counts: Counts
@@ -31,8 +30,7 @@ class TotalsView:
     hung: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerView:
+class WorkerView(Struct, frozen=True, kw_only=True):
     """A worker at one moment."""
 
     slot: int
@@ -48,8 +46,7 @@ class WorkerView:
     text: str  #: what a program reports of itself
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerView:
+class ServerView(Struct, frozen=True, kw_only=True):
     """A server at one moment."""
 
     description: Description

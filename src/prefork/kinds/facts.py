@@ -1,10 +1,9 @@
 """What of a kind travels with the settings; light, for arbiter and operator commands."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(Struct, frozen=True, kw_only=True):
     """What a process that must not import a kind knows of it; travels with the settings."""
 
     name: str

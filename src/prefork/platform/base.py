@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
+
 from prefork.core.states import ExitStatus, Mold, Process
 
 
@@ -38,8 +40,7 @@ class Child:
         os.close(self.dump)
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """What the system reports about a child: it ended, was stopped, or continues."""
 
     child: Child
@@ -47,8 +48,7 @@ class Notice:
     stopped: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpawnOrder:
+class SpawnOrder(Struct, frozen=True, kw_only=True):
     """One of our own processes, to be run by a fresh interpreter."""
 
     slot: int | None  #: None: a mold
@@ -58,8 +58,7 @@ class SpawnOrder:
     inherited: Sequence[int] = ()  #: numbers; nothing else is inherited
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForkOrder:
+class ForkOrder(Struct, frozen=True, kw_only=True):
     """A worker to be forked by a mold."""
 
     slot: int
@@ -68,8 +67,7 @@ class ForkOrder:
     line: bytes  #: what the mold reads; the worker's channel and dump file come attached
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgramOrder:
+class ProgramOrder(Struct, frozen=True, kw_only=True):
     """A program that is not ours, and all that it gets."""
 
     slot: int
