@@ -217,7 +217,7 @@ def test_a_boot_that_takes_too_long_is_a_hang(serve, host, tmp_path):
 
         threading.Event().wait()
     """
-    limit = str(max(2.0, 0.5 * host.pace))  # long enough to get to the import
+    limit = str(max(2.0, 0.25 * host.pace))  # long enough to get to the import
     limits = ["--restart-intensity", "1", "--boot-timeout", limit]
     server = serve("-w", "1", "--start", "spawn", *limits, source=source, prefix=host.first)
 
