@@ -7,9 +7,10 @@ from contextlib import ExitStack
 import pytest
 
 from rig.clients import connect, read_line
+from rig.systems import each_method
 from rig.waiting import until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 #: Two kinds: a function that is called with each line, and a coroutine that is awaited for each.
 KINDS = """
@@ -98,7 +99,7 @@ each_kind = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def launch(serve, write):
+def launch(serve, write, host):
     """
     Starts a server by a script that registers the kinds and then is the command line.
     """
@@ -107,13 +108,13 @@ def launch(serve, write):
         write(KINDS, f"{place}own_kinds.py")
         launcher = write(LAUNCHER, f"{place}launcher.py")
         limits = ("--threads", "3", "--concurrency", "7")
-        return serve(*limits, *arguments, source=source, python=[str(launcher)])
+        return serve(*limits, *arguments, source=source, python=[host.shown(launcher)])
 
     return launch_source
 
 
 @pytest.mark.parametrize("asked", ["auto", "by name"])
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@each_method
 @each_kind
 def test_it_is_served_as_any_other(launch, kind, source, capacity, asked, start_method):
     """
@@ -206,7 +207,7 @@ def test_the_check_and_the_help_know_it(write, tmp_path, host, runtime, kind, so
     """
     write(KINDS, "own_kinds.py")
     write(source)
-    launcher = str(write(LAUNCHER, "launcher.py"))
+    launcher = host.shown(write(LAUNCHER, "launcher.py"))
 
     def output(*arguments):
         command = host.prefork(*arguments, python=[launcher])

@@ -83,6 +83,7 @@ def test_five_held_connections_are_on_five_processes_and_the_sixth_waits(start):
             client.sendall(b"x")
         for client in clients[:5]:
             assert b"x" == client.recv(1)
+        server.wait_for("connected", count=5)
         connected = [event["pid"] for event in server.all("connected")]
         assert server.pids() == set(connected)
         clients[5].setblocking(False)

@@ -207,7 +207,8 @@ def test_what_a_callback_raises_is_in_the_log(serve):
     ("loop", "start_method", "order", "function"),
     [
         on_posix("asyncio", "fork", b"sleep", "sleeps"),
-        ("asyncio", "spawn", b"c", "computes_in_c"),
+        on_posix("asyncio", "spawn", b"c", "computes_in_c"),
+        on_windows("asyncio", "spawn", b"sleep", "sleeps"),
         on_posix("uvloop", "fork", b"c", "computes_in_c"),
         on_posix("uvloop", "spawn", b"sleep", "sleeps"),
         on_windows("selector", "spawn", b"sleep", "sleeps"),

@@ -28,6 +28,14 @@ def handle(connection, address):
     connection.recv(1)
 """
 
+HANGS_IN_A_LOOP = """
+import itertools
+
+async def handle(reader, writer):
+    await reader.read(10)
+    sum(itertools.repeat(0))
+"""
+
 
 @pytest.mark.parametrize(
     ("order", "function", "start_method", "threads"),
@@ -74,11 +82,14 @@ def test_a_hang_is_recorded_with_the_guilty_line_and_replaced(
 
 
 @pytest.mark.windows_only
-def test_a_hang_in_c_with_the_lock_held_is_recorded_without_stacks_and_replaced(serve, host):
+@pytest.mark.parametrize("source", [HANGS, HANGS_IN_A_LOOP], ids=["stream", "asyncio"])
+def test_a_hang_in_c_with_the_lock_held_is_recorded_without_stacks_and_replaced(
+    serve, host, source
+):
     """
-    Nobody can have them there; all else is as for any hang.
+    Windows has no way to get them; everything else is as for any hang.
     """
-    server = serve("-w", "1", "--timeout", "0.5", source=HANGS).ready(1)
+    server = serve("-w", "1", "--timeout", "0.5", source=source).ready(1)
     hung = server.workers()[0]
 
     with server.connect() as client:

@@ -286,18 +286,21 @@ def test_dump_shows_the_stacks_without_harm(serve, host):
     assert {worker["pid"] for worker in workers} == server.pids()
 
 
+COMPUTES_IN_C = """
+import itertools
+
+def handle(connection, address):
+    connection.recv(1)
+    sum(itertools.repeat(0))
+"""
+
+
+@pytest.mark.posix
 def test_dump_works_while_c_code_holds_the_lock_and_while_a_worker_is_stopped(serve, host):
     """
     The stacks of the first; of the second what the kernel knows.
     """
-    source = """
-        import itertools
-
-        def handle(connection, address):
-            connection.recv(1)
-            sum(itertools.repeat(0))
-    """
-    server = serve("-w", "2", source=source).ready(2)
+    server = serve("-w", "2", source=COMPUTES_IN_C).ready(2)
     with server.connect() as client:
         client.sendall(b"x")
         until(lambda: server.status()["pool"]["busy"] == 1)
@@ -316,6 +319,32 @@ def test_dump_works_while_c_code_holds_the_lock_and_while_a_worker_is_stopped(se
 
         assert "" == found[idle["slot"]]["stacks"]
         assert found[idle["slot"]]["kernel"].get("state", "T") == "T"
+        server.operate("stop", "--now")
+    assert 0 == server.wait()
+
+
+@pytest.mark.windows_only
+def test_dump_of_a_worker_whose_c_code_holds_the_lock_says_why_it_has_no_stacks(serve, host):
+    """
+    As that of a suspended one: a thread would have to write them.  It harms neither.
+    """
+    server = serve("-w", "2", source=COMPUTES_IN_C).ready(2)
+    with server.connect() as client:
+        client.sendall(b"x")
+        until(lambda: server.status()["pool"]["busy"] == 1)
+        [busy] = [w for w in server.status()["workers"] if w["busy"]]
+        [idle] = [w for w in server.status()["workers"] if not w["busy"]]
+        host.freeze(idle["pid"])
+
+        def reports_without_stacks():
+            reports = server.result("dump")["workers"]
+            return reports if not any(report["stacks"] for report in reports) else None
+
+        # Until the handler has got what was sent, the stacks show that it waits for that.
+        reports = until(reports_without_stacks, what="a worker that computes in C")
+
+        assert {busy["pid"], idle["pid"]} == {report["pid"] for report in reports} == server.pids()
+        assert all("no stacks came" in report["note"] for report in reports)
         server.operate("stop", "--now")
     assert 0 == server.wait()
 

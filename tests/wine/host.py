@@ -63,7 +63,7 @@ class WineHost(Host):
     """A Windows Python, whose processes an agent of ours in Windows deals with."""
 
     killed = "exit 1"  # so it is with the task manager: Windows has no other word for it
-    pace = 12.0
+    pace = 24.0  # on a machine that is busy with other things
     first = ()
     tells_queues = False
     kernel = frozenset()

@@ -133,6 +133,21 @@ def test_a_hundred_waits_at_once_are_told_of():
     assert [(number, False) for number in range(1, 101)] == sorted(heard)
 
 
+def test_a_wait_can_be_closed_at_the_moment_its_call_ends():
+    """
+    The thread of the system may not have noted yet that it is over.
+    """
+    called = threading.Event()
+    callback = WaitCallback(lambda context, timed_out: called.set())
+    for _ in range(1000):
+        with Event.create() as event:
+            wait = RegisteredWait(event.value, callback, 1)
+            event.set()
+            assert called.wait(10)
+            called.clear()
+            wait.close()
+
+
 def test_nothing_is_left_open():
     """
     Each object has an owner that closes it.
