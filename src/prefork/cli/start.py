@@ -15,11 +15,12 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
 from prefork.platform.posix.early_mold import EarlyMold
+from prefork.platform.posix.signals import HELD_BACK
 from prefork.platform.service_manager import forget_passed_sockets
 from prefork.settings import Settings
 from prefork.worker import EARLY
@@ -27,15 +28,6 @@ from prefork.worker import EARLY
 if TYPE_CHECKING:
     from prefork.platform.base import Platform
     from prefork.platform.posix.linux import LinuxPlatform
-
-_HELD_BACK: Final = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGQUIT,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-)
 
 #: Calls what it is given, prints the sentences of its errors, and returns the exit code.
 Outermost = Callable[[Callable[[], int]], int]
@@ -67,7 +59,7 @@ def start(command: str, argv: Sequence[str], outermost: Outermost) -> Callable[[
     if code or not text:
         return lambda: code if code >= 0 else 128 - code
     # They wait until the arbiter can handle them: an early Ctrl-C is a stop like any other.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
     return lambda: _serve(arbiter, text, early)
 
 

@@ -3,26 +3,18 @@
 import os
 import signal
 import sys
-from typing import IO, Final
+from typing import IO
 
 import msgspec
 
 from prefork.arbiter import ARBITER
+from prefork.platform.posix.signals import HELD_BACK
 from prefork.platform.posix.system import memory_file
 from prefork.platform.service_manager import forget_passed_sockets
 from prefork.settings import Settings
 from prefork.sockets.addresses import parse_address
 
 user_number = os.geteuid
-
-_HELD_BACK: Final = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGQUIT,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-)
 
 
 def become_arbiter(settings: Settings) -> int:
@@ -37,7 +29,7 @@ def become_arbiter(settings: Settings) -> int:
         if stream is not None:
             stream.flush()
     # They wait until the arbiter can read them: an early Ctrl-C is a stop like any other.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
     os.execv(sys.executable, arbiter_argv(file.fileno()))
 
 

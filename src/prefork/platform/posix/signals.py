@@ -23,6 +23,16 @@ CAUGHT: Final = (
     signal.SIGTTOU,
 )
 
+#: What waits until the arbiter can handle it: an early Ctrl-C is a stop like any other.
+HELD_BACK: Final = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+
 
 def signal_name(signum: int) -> str:
     """Return the name of ``signum``, such as ``SIGTERM``."""

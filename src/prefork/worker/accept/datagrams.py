@@ -2,10 +2,7 @@
 
 import errno
 import socket
-from collections.abc import Callable
 from typing import Any, Final, Protocol
-
-DatagramHandler = Callable[[bytes, Any, Callable[[bytes], None]], object]
 
 LONGEST_UDP: Final = 1 << 16
 
@@ -60,12 +57,3 @@ class ReceivedDatagram:
     def close(self) -> None:
         """Take no further answer."""
         self._listener = None
-
-
-def datagram_handler(handler: DatagramHandler) -> Callable[[ReceivedDatagram, Any], object]:
-    """Return ``handler(data, address, reply)`` as a function of what a gate yields."""
-
-    def handle(datagram: ReceivedDatagram, address: Any) -> object:
-        return handler(datagram.data, address, datagram.reply)
-
-    return handle
