@@ -1,19 +1,17 @@
 """What is to be done, in the imperative: all that the pool ever asks of the world."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from prefork.core.states import Process
 
 
-@dataclass(frozen=True, slots=True)
-class StartMold:
+class StartMold(Struct, frozen=True):
     """Start the process that imports the target once and forks the workers of a generation."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Spawn:
+class Spawn(Struct, frozen=True):
     """Start a worker: ordered from its generation's mold (``fork``), or a fresh interpreter."""
 
     slot: int
@@ -21,50 +19,43 @@ class Spawn:
     fork: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CountAsReady:
+class CountAsReady(Struct, frozen=True):
     """Take the silent program in ``slot`` for ready: from now on it counts as capacity."""
 
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
-class Drain:
+class Drain(Struct, frozen=True):
     """Ask a process to finish what it holds and to leave."""
 
     process: Process
 
 
-@dataclass(frozen=True, slots=True)
-class Nudge:
+class Nudge(Struct, frozen=True):
     """Repeat the wake-up of a draining worker that has not acknowledged yet."""
 
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
-class Inspect:
+class Inspect(Struct, frozen=True):
     """Record the incident of a hung process; ``IncidentRecorded`` follows."""
 
     process: Process
 
 
-@dataclass(frozen=True, slots=True)
-class Abort:
+class Abort(Struct, frozen=True):
     """End the hung program in a way that lets it print its stacks; ``Kill`` follows."""
 
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(Struct, frozen=True):
     """End the process now."""
 
     process: Process
 
 
-@dataclass(frozen=True, slots=True)
-class StopListening:
+class StopListening(Struct, frozen=True):
     """Let no new connection be established; queued ones are still accepted."""
 
 

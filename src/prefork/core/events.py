@@ -1,43 +1,38 @@
 """What happened, in the past tense: all that the pool ever learns of the world."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from prefork.core.states import ExitStatus, Process
 
 
-@dataclass(frozen=True, slots=True)
-class TargetLoaded:
+class TargetLoaded(Struct, frozen=True):
     """A process has imported its target; it is not ready yet."""
 
     process: Process
 
 
-@dataclass(frozen=True, slots=True)
-class LoadFailed:
+class LoadFailed(Struct, frozen=True):
     """The target cannot be loaded; the process ends by itself."""
 
     process: Process
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SpawnFailed:
+class SpawnFailed(Struct, frozen=True):
     """The ordered process does not exist: the system refused it, or the mold died before it."""
 
     process: Process
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ForkRefused:
+class ForkRefused(Struct, frozen=True):
     """The mold has loaded the target but must not be forked: its import started threads."""
 
     generation: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class MoldReady:
+class MoldReady(Struct, frozen=True):
     """The mold of a generation can fork; None is what it does not know."""
 
     generation: int
@@ -45,8 +40,7 @@ class MoldReady:
     is_loop: bool | None = None  #: whether workers run an event loop
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerReady:
+class WorkerReady(Struct, frozen=True):
     """A worker serves now; None is what it does not know."""
 
     slot: int
@@ -54,37 +48,32 @@ class WorkerReady:
     is_loop: bool | None = None  #: whether it runs an event loop
 
 
-@dataclass(frozen=True, slots=True)
-class ProgramRuns:
+class ProgramRuns(Struct, frozen=True):
     """The process in ``slot`` has become the program, which may never report anything."""
 
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
-class ProgramReported:
+class ProgramReported(Struct, frozen=True):
     """The program in ``slot`` has notified us of something, so it will report ready itself."""
 
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerLeaving:
+class WorkerLeaving(Struct, frozen=True):
     """A worker takes no more and is about to end, though it was not asked to."""
 
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
-class TimeExtended:
+class TimeExtended(Struct, frozen=True):
     """What the worker does now, start, work or end, may take until ``until``."""
 
     slot: int
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerExited:
+class WorkerExited(Struct, frozen=True):
     """A worker process is gone, for whatever reason."""
 
     slot: int
@@ -92,55 +81,47 @@ class WorkerExited:
     accepted: int | None = 0  #: connections it took in its whole life; None is unknown
 
 
-@dataclass(frozen=True, slots=True)
-class MoldExited:
+class MoldExited(Struct, frozen=True):
     """The mold of a generation is gone, for whatever reason."""
 
     generation: int
     status: ExitStatus
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessSuspended:
+class ProcessSuspended(Struct, frozen=True):
     """The process was stopped by a signal (SIGSTOP)."""
 
     process: Process
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessResumed:
+class ProcessResumed(Struct, frozen=True):
     """The stopped process continues (SIGCONT)."""
 
     process: Process
 
 
-@dataclass(frozen=True, slots=True)
-class IncidentRecorded:
+class IncidentRecorded(Struct, frozen=True):
     """What there is to know about a hung process is on disk; it may be killed."""
 
     process: Process
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionArrived:
+class ConnectionArrived(Struct, frozen=True):
     """A listener became readable while the pool was watching; a worker may have been faster."""
 
 
-@dataclass(frozen=True, slots=True)
-class LimitsChanged:
+class LimitsChanged(Struct, frozen=True):
     """The operator wants other limits of the pool's size."""
 
     minimum: int
     maximum: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReloadRequested:
+class ReloadRequested(Struct, frozen=True):
     """A new generation of workers shall replace the present one."""
 
 
-@dataclass(frozen=True, slots=True)
-class StopRequested:
+class StopRequested(Struct, frozen=True):
     """The server shall end: gracefully, or with every process killed at once."""
 
     at_once: bool = False
