@@ -321,15 +321,16 @@ def test_threads_take_datagrams_side_by_side(echo):
         assert [b"x", b"x"] == [client.recv(10) for client in clients]
 
 
-# The kernel wakes all who wait for the mutex, and the first to run has it: that is a throw of
-# dice, whose evenness shows only after many.
+# The kernel wakes all who wait for the mutex, and the first to run has it: a throw of dice, which
+# shows only after many, and which a scheduler with much else to do does not throw evenly.  What
+# holds everywhere is that no worker takes nearly all; `python -m benchmarks even` measures the rest.
 @pytest.mark.parametrize(
     ("accept", "bind", "most", "each"),
     [
         on_posix("blocking", "udp://127.0.0.1:0", 1.1, 20),
         on_posix("blocking", "unixgram:@{name}", 1.1, 20),
         on_posix("exclusive", "udp://127.0.0.1:0", 1.1, 20),
-        ("mutex", "udp://127.0.0.1:0", 1.25, 200),
+        ("mutex", "udp://127.0.0.1:0", 1.6, 200),
     ],
 )
 def test_no_idle_worker_is_much_busier_than_the_mean(echo, accept, bind, most, each):

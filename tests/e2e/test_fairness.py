@@ -9,8 +9,9 @@ from rig.waiting import until
 pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 
-# The kernel wakes all who wait for a mutex, and the first to run has it: that is a throw of dice,
-# whose evenness shows only after many.
+# The kernel wakes all who wait for a mutex, and the first to run has it: a throw of dice, which
+# shows only after many, and which a scheduler with much else to do does not throw evenly.  What
+# holds everywhere is that no worker takes nearly all; `python -m benchmarks even` measures the rest.
 @pytest.mark.parametrize(
     ("options", "most", "each"),
     [
@@ -18,8 +19,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.windows]
         on_posix(["--accept", "blocking"], 1.1, 20),
         on_posix(["--accept", "exclusive"], 1.1, 20),
         on_posix(["--accept", "auto", "--bind", "unix:@{name}"], 1.1, 20),
-        (["--accept", "mutex"], 1.25, 200),
-        on_posix(["--accept", "mutex", "--accept-mutex", "fcntl"], 1.25, 200),
+        (["--accept", "mutex"], 1.6, 200),
+        on_posix(["--accept", "mutex", "--accept-mutex", "fcntl"], 1.6, 200),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
