@@ -323,7 +323,7 @@ def test_threads_take_datagrams_side_by_side(echo):
 
 # The kernel wakes all who wait for the mutex, and the first to run has it: a throw of dice, which
 # shows only after many, and which a scheduler with much else to do does not throw evenly.  What
-# holds everywhere is that no worker takes nearly all; `python -m benchmarks even` measures the rest.
+# holds everywhere is that no worker takes nearly all; `python -m benchmarks even` measures more.
 @pytest.mark.parametrize(
     ("accept", "bind", "most", "each"),
     [

@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.windows]
 
 # The kernel wakes all who wait for a mutex, and the first to run has it: a throw of dice, which
 # shows only after many, and which a scheduler with much else to do does not throw evenly.  What
-# holds everywhere is that no worker takes nearly all; `python -m benchmarks even` measures the rest.
+# holds everywhere is that no worker takes nearly all; `python -m benchmarks even` measures more.
 @pytest.mark.parametrize(
     ("options", "most", "each"),
     [

@@ -1,4 +1,7 @@
-"""What becomes known of the arbiter's processes: reported to pool and log, each thing once."""
+"""What becomes known of the arbiter's processes: reported to pool and log, each thing once.
+
+All but their ends, which ``children`` reports: it has to read the last messages before.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +67,7 @@ class ChildEvents:
             self.counted_as_ready(child, now)
 
     def counted_as_ready(self, child: Child, now: float) -> None:
-        """Log that ``child``, a worker, counts as capacity from now on."""
+        """Log that ``child``, a worker, serves from now on."""
         self.log.info("worker ready", **fields(child), after=self.scoreboard.age(child, now))
 
     def load_failure(self, child: Child, reason: str, traceback: str) -> None:

@@ -1,4 +1,4 @@
-"""Which workers leave: when one generation replaces another, and when the pool shrinks.
+"""Which workers leave and which are started: in a roll, when the pool shrinks, after a death.
 
 A successor has to be ready before the worker that it replaces is asked to leave: make before break.
 So during a roll there are up to ``surge`` workers more than the pool's target, and never fewer

@@ -1,4 +1,8 @@
-"""The gates of POSIX systems: blocking in accept, exclusive in epoll, under a mutex."""
+"""The gates of POSIX systems: blocking in accept, exclusive in epoll, under a mutex.
+
+Which of them a worker has is chosen by ``core.limits.accept_mode``, and made by
+``worker.posix_resources``.  Event loops have a gate of their own, in ``posix_loop``.
+"""
 
 import contextlib
 import errno
